@@ -1,0 +1,356 @@
+"""How is a team started, resumed, decided on and its work taken over? The one way in for every face."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crews import settings as settings_module
+from crews.errors import Denied, UsageError
+from crews.records import inbox
+from crews.records.events import Listener, silent
+from crews.records.rows import Decision, ReviewRow, RunOptions, RunRow, RunStatus, dollars
+from crews.records.runs import get_run, new_run
+from crews.records.store import Store, open_store
+from crews.settings import Settings
+from crews.teams.spec import SandboxChoice, TeamSpec
+from crews.tools.changeset import ChangeSet
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A human's decision on a review."""
+
+    decision: Decision
+    text: str = ""
+    """The reason of a rejection, or the answer to a question."""
+    edit: dict[str, Any] | None = None
+    """What is to be done instead."""
+
+
+Asker = Callable[[ReviewRow], Answer | None]
+"""Puts a review to a human; None leaves it open, and the run waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a run took."""
+
+    turns: int
+    calls: int
+    tokens: int
+    working_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Where a run stands after a kickoff or a resume."""
+
+    run_id: str
+    status: RunStatus
+    exit_code: int
+    """The code with which a command would end; see `crews.errors`."""
+    reason: str
+    report: str
+    """The report in Markdown; what is known so far, if the run has not ended."""
+    change_set: ChangeSet
+    reviews: tuple[ReviewRow, ...]
+    """Every review of the run, oldest first."""
+    usage: Usage
+    cost: Decimal | None
+    """US dollars; None: a model was used whose price is unknown."""
+
+    @property
+    def waiting_for(self) -> tuple[ReviewRow, ...]:
+        """The reviews that a human must decide before the run goes on."""
+        return tuple(r for r in self.reviews if r.state == "open")
+
+
+@dataclass(frozen=True, slots=True)
+class Kickoff:
+    """How a run is to be made; see `kickoff` for the fields."""
+
+    goal: str
+    team: Path | str | TeamSpec | None = None
+    workspace: Path | str | None = None
+    inputs: Mapping[str, str] | None = None
+    autonomy: int | None = None
+    observe: bool = False
+    apply: bool = True
+    tape: Path | str | None = None
+    record: Path | str | None = None
+    sandbox: SandboxChoice | None = None
+    model: str = ""
+
+
+def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
+    """Write down a new run and copy its workspace; nobody works on it yet.
+
+    Raises:
+        TeamError: the team's files are wrong, or an input is missing.
+        WorkspaceError: the folder cannot be copied.
+    """
+    from crews.teams.loader import fill, find_team, load_team
+    from crews.tools.copying import make_workspace
+    from crews.tools.registry import TOOL_NAMES
+
+    if not request.goal.strip():
+        raise UsageError("the goal is empty", hint='say what is to be done: crews run "..."')
+    team = request.team
+    if not isinstance(team, TeamSpec):
+        team = load_team(find_team(team, Path.cwd()), known_tools=TOOL_NAMES)
+    inputs = {**(request.inputs or {}), "goal": request.goal}
+    team = fill(team, inputs)
+    source = None if request.workspace is None else Path(request.workspace).resolve()
+    options = RunOptions(
+        autonomy=team.policy.autonomy if request.autonomy is None else request.autonomy,
+        observe=request.observe,
+        apply=request.apply and not request.observe,
+        source=None if source is None else str(source),
+        tape=str(Path(request.tape).resolve()) if request.tape else "",
+        record=str(Path(request.record).resolve()) if request.record else "",
+        sandbox=request.sandbox or team.policy.sandbox,
+        started_by=who(settings),
+        model=request.model,
+    )
+    run = new_run(store, goal=request.goal, inputs=inputs, team=team, options=options)
+    make_workspace(source, settings.run_folder(run.id), team.policy.workspace_limit_mb)
+    return run
+
+
+async def advance(
+    run: str,
+    store: Store,
+    settings: Settings,
+    *,
+    on_event: Listener = silent,
+    ask: Asker | None = None,
+) -> Result:
+    """Work on a run until it ends or waits, putting its reviews to `ask` if that is given."""
+    from crews.runtime.workflow import activate
+
+    while True:
+        row = await activate(run, store, settings, on_event)
+        if row.status != "waiting" or ask is None:
+            return outcome(store, settings, run)
+        if not await _put_to(ask, run, store, settings):
+            return outcome(store, settings, run)
+
+
+async def _put_to(ask: Asker, run: str, store: Store, settings: Settings) -> bool:
+    """Ask about every open review; False if one was left open and nothing was decided."""
+    decided = False
+    for review in inbox.list_reviews(store, run=run):
+        answer = await asyncio.to_thread(ask, review)
+        if answer is None or inbox.get_review(store, review.id).state != "open":
+            decided = decided or answer is not None
+            continue
+        inbox.decide(
+            store,
+            review.id,
+            answer.decision,
+            by=who(settings),
+            answer=answer.text,
+            edit=answer.edit,
+            content_hash=review.content_hash,
+        )
+        decided = True
+    return decided
+
+
+def outcome(store: Store, settings: Settings, run: str) -> Result:
+    """Where a run stands."""
+    from crews.report import markdown
+
+    row = get_run(store, run)
+    return Result(
+        run_id=run,
+        status=row.status,
+        exit_code=3 if row.status == "waiting" else (row.exit_code or 0),
+        reason=row.reason,
+        report=markdown(store, run),
+        change_set=changes(run, settings),
+        reviews=inbox.list_reviews(store, run=run, state=None),
+        usage=Usage(row.turns, row.calls, row.tokens, row.working_seconds),
+        cost=dollars(row.money) if row.money_known else None,
+    )
+
+
+def kickoff(
+    goal: str,
+    *,
+    team: Path | str | TeamSpec | None = None,
+    workspace: Path | str | None = None,
+    inputs: Mapping[str, str] | None = None,
+    on_event: Listener = silent,
+    ask: Asker | None = None,
+    settings: Settings | None = None,
+    **options: Any,
+) -> Result:
+    """Run a team on a goal until it ends or waits for a human.
+
+    Args:
+        goal: What is to be done, in plain words.
+        team: A folder with `agents.yaml` and `tasks.yaml`, or a loaded team. Default: `./config` if it
+            is a team, else the bundled one.
+        workspace: The folder to work on. It is copied; it changes only by an approved change set.
+        inputs: Values of the `{placeholders}` in the team's YAML.
+        on_event: Called with each `Event`, from the thread that runs the team.
+        ask: Called with each review; returns an `Answer`, or None to leave the run waiting.
+        settings: Default: `settings.load()`.
+        **options: `autonomy`, `observe`, `apply`, `tape`, `record`, `sandbox`, `model`: see `Kickoff`.
+
+    Returns:
+        The result; `status` is `waiting` if a human must decide first (`decide`, then `resume`).
+
+    Raises:
+        CrewsError: what a user can understand and act on; see `crews.errors`.
+    """
+    return _wait(
+        akickoff(
+            goal, team=team, workspace=workspace, inputs=inputs, on_event=on_event, ask=ask,
+            settings=settings, **options,
+        )
+    )  # fmt: skip
+
+
+async def akickoff(
+    goal: str,
+    *,
+    team: Path | str | TeamSpec | None = None,
+    workspace: Path | str | None = None,
+    inputs: Mapping[str, str] | None = None,
+    on_event: Listener = silent,
+    ask: Asker | None = None,
+    settings: Settings | None = None,
+    **options: Any,
+) -> Result:
+    """Like `kickoff`, inside a running event loop."""
+    settings = settings or settings_module.load()
+    request = Kickoff(goal, team, workspace, inputs, **options)
+    with open_store(settings.journal_url) as store:
+        run = create(request, store, settings)
+        return await advance(run.id, store, settings, on_event=on_event, ask=ask)
+
+
+def resume(
+    run: str,
+    *,
+    on_event: Listener = silent,
+    ask: Asker | None = None,
+    settings: Settings | None = None,
+) -> Result:
+    """Go on with a run at the exact call where it stopped."""
+    return _wait(aresume(run, on_event=on_event, ask=ask, settings=settings))
+
+
+async def aresume(
+    run: str,
+    *,
+    on_event: Listener = silent,
+    ask: Asker | None = None,
+    settings: Settings | None = None,
+) -> Result:
+    """Like `resume`, inside a running event loop."""
+    settings = settings or settings_module.load()
+    with open_store(settings.journal_url) as store:
+        return await advance(run, store, settings, on_event=on_event, ask=ask)
+
+
+def decide(
+    review: str,
+    decision: Decision,
+    *,
+    reason: str = "",
+    edit: dict[str, Any] | None = None,
+    by: str = "",
+    content_hash: str | None = None,
+    settings: Settings | None = None,
+) -> ReviewRow:
+    """Decide a review; `resume` the run afterwards. See `records.inbox.decide`."""
+    settings = settings or settings_module.load()
+    with open_store(settings.journal_url) as store:
+        return inbox.decide(
+            store,
+            review,
+            decision,
+            by=by or who(settings),
+            answer=reason,
+            edit=edit,
+            content_hash=content_hash,
+        )
+
+
+def changes(run: str, settings: Settings) -> ChangeSet:
+    """A run's change set as its workspace stands; empty where the workspace is gone."""
+    from crews.tools.changeset import change_set
+    from crews.tools.copying import open_workspace
+
+    folder = settings.run_folder(run)
+    return change_set(open_workspace(folder)) if folder.is_dir() else ChangeSet()
+
+
+def apply(run: str, store: Store, settings: Settings) -> ChangeSet:
+    """Apply a run's approved change set to the user's folder.
+
+    Raises:
+        Denied: nobody approved these changes.
+        WorkspaceError: the user's files have changed since the run copied them.
+    """
+    from crews.runtime.delivery import deliver
+
+    row = get_run(store, run)
+    if row.status == "running":
+        raise UsageError(f"run `{run}` is still running", hint=f"`crews stop {run}` ends it")
+    if row.asked.observe:
+        raise Denied(f"run `{run}` was for observation only: its changes are never applied",
+                     hint=f"`crews diff {run}` prints them as a patch")  # fmt: skip
+    return deliver(store, settings, row)
+
+
+def undo(run: str, store: Store, settings: Settings) -> tuple[str, ...]:
+    """Take an applied change set back; returns the paths that were restored."""
+    from crews.runtime.delivery import take_back
+
+    return take_back(store, settings, get_run(store, run))
+
+
+def who(settings: Settings) -> str:
+    """Name under which decisions of this process are kept."""
+    if settings.user:
+        return settings.user
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end from plain code; from inside a running loop, on a thread with a loop of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    box: list[T | BaseException] = []
+
+    def run() -> None:
+        try:
+            box.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
+            box.append(error)
+
+    thread = threading.Thread(target=run, name="crews")
+    thread.start()
+    thread.join()
+    found = box[0]
+    if isinstance(found, BaseException):
+        raise found
+    return found

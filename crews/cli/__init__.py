@@ -1,0 +1,1 @@
+"""How do people at a terminal, and scripts, use crews? Parse, call the api, render."""

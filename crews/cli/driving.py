@@ -1,0 +1,184 @@
+"""How is a run carried forward from the command line, shown, interrupted and ended?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crews import api
+from crews.cli.ending import say_end, tell_end
+from crews.cli.live import Drawn, Face, JsonLines, Lines, Silent
+from crews.cli.output import console, has_colour, has_human
+from crews.errors import EXIT_INTERRUPTED, CrewsError
+from crews.logs import set_up
+from crews.records.inbox import list_reviews
+from crews.records.runs import get_run, list_threads
+from crews.records.store import Store, open_store
+from crews.settings import Settings
+
+if TYPE_CHECKING:
+    from crews.cli.keys import Keys
+    from crews.records.rows import RunRow
+
+
+class Interrupted(CrewsError):
+    """Ctrl-C or SIGTERM; the run goes on from where it stands."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a run is to be shown."""
+
+    as_json: bool = False
+    quiet: bool = False
+    may_ask: bool = True
+    """May a human at the terminal be asked?"""
+    verbose: bool = False
+    answer_only: bool = False
+    """Print the team's answer instead of the report."""
+
+
+def carry(
+    settings: Settings,
+    view: View,
+    start: Callable[[Store], str],
+    *,
+    ask: api.Asker | None = None,
+    after: Callable[[api.Result], str] | None = None,
+) -> int:
+    """Carry a run forward until it ends or waits.
+
+    Args:
+        settings: The process's settings.
+        view: How the run is shown.
+        start: Makes the run, or finds it, and returns its id.
+        ask: Decides reviews; default: the human at the terminal, if there is one.
+        after: Text to print at the end.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Interrupted: a signal ended this process's work on the run.
+        CrewsError: what went wrong; it says how to go on.
+    """
+    live = has_colour(sys.stderr) and has_human() and not (view.as_json or view.quiet)
+    set_up(settings, verbose=view.verbose and not live)
+    stdout = sys.stdout
+    # What a library prints must not mix with the data on stdout.
+    with open_store(settings.journal_url) as store, contextlib.redirect_stdout(sys.stderr):
+        run = get_run(store, start(store))
+        face = _face(view, run, store, live=live, stdout=stdout)
+        with _asker(view, face, store, settings, ask) as (chosen, stop_asking):
+            with _going_on(run.id), face:
+                work = _Work(run.id, store, settings, face, chosen, stop_asking)
+                result = asyncio.run(work.advance())
+        with contextlib.redirect_stdout(stdout):
+            if view.as_json:
+                say_end(result)
+            else:
+                tell_end(result, get_run(store, run.id), answer_only=view.answer_only)
+                if after is not None:
+                    stdout.write(after(result).rstrip("\n") + "\n")
+    return result.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    run: str
+    store: Store
+    settings: Settings
+    face: Face
+    ask: api.Asker | None
+    stop_asking: Callable[[], None]
+
+    async def advance(self) -> api.Result:
+        """Advance the run; the first signal cancels, a second one kills."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(
+            api.advance(
+                self.run, self.store, self.settings, on_event=self.face.listen, ask=self.ask
+            )
+        )
+        got: list[int] = []
+        signals = (signal.SIGINT, signal.SIGTERM)
+
+        def interrupt(number: int) -> None:
+            got.append(number)
+            for one in signals:
+                loop.remove_signal_handler(one)
+                signal.signal(one, signal.SIG_DFL)
+            self.stop_asking()
+            task.cancel()
+
+        for one in signals:
+            loop.add_signal_handler(one, interrupt, one)
+        try:
+            result = await task
+        except asyncio.CancelledError:
+            raise self._interrupted() from None
+        finally:
+            for one in signals:
+                loop.remove_signal_handler(one)
+        if got and result.status not in {"completed", "failed", "stopped"}:
+            raise self._interrupted()
+        return result
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted("interrupted", hint=f"go on with: crews resume {self.run}")
+
+
+@contextlib.contextmanager
+def _going_on(run: str) -> Generator[None]:
+    """An error of a run says how to go on with it."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception as error:
+        error.add_note(f"the run is kept; go on with: crews resume {run}")
+        raise
+
+
+def _face(view: View, run: RunRow, store: Store, *, live: bool, stdout: Any) -> Face:
+    if view.as_json:
+        return JsonLines(stdout)
+    if view.quiet:
+        return Silent()
+    if not live:
+        return Lines(sys.stderr)
+    from crews.cli.board import Board
+
+    reviews = list_reviews(store, run=run.id)
+    return Drawn(Board(run, list_threads(store, run.id), reviews), console(sys.stderr))
+
+
+@contextlib.contextmanager
+def _asker(
+    view: View, face: Face, store: Store, settings: Settings, ask: api.Asker | None
+) -> Generator[tuple[api.Asker | None, Callable[[], None]]]:
+    if ask is not None or not view.may_ask or view.as_json or not has_human():
+        yield ask, lambda: None
+        return
+    from crews.cli.asking import Inline
+    from crews.cli.keys import Keys
+
+    keys: Keys = Keys(sys.stdin.fileno())
+    inline = Inline(
+        face,
+        console(sys.stderr),
+        keys,
+        run=lambda review: get_run(store, review.run),
+        changes=lambda review: api.changes(review.run, settings),
+    )
+    try:
+        yield inline, keys.cancel
+    finally:
+        keys.close()

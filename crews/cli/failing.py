@@ -1,0 +1,83 @@
+"""What does a user see when something goes wrong? What, where, what to do; never a traceback unasked."""
+
+from __future__ import annotations
+
+import os
+from crews.cli.output import put_json, say
+from crews.errors import EXIT_FAILED, CrewsError, TeamError
+from crews.plain import plain
+
+
+def known(error: CrewsError, *, as_json: bool) -> int:
+    """Show an error of ours; returns the exit code."""
+    problems = [plain(_problem(p)) for p in getattr(error, "problems", ())]
+    if as_json:
+        _as_json(error, error.exit_code, problems)
+        return error.exit_code
+    lines = problems if isinstance(error, TeamError) and problems else []
+    where = f"{error.where}: " if error.where else ""
+    lines.append(f"error: {where}{error.what}")
+    lines += [f"  {line}" for line in error.hint.split("\n") if line]
+    lines += [f"  {note}" for note in getattr(error, "__notes__", ())]
+    say(plain("\n".join(lines)))
+    return error.exit_code
+
+
+def _problem(problem: object) -> str:
+    render = getattr(problem, "render", None)
+    return str(render()) if callable(render) else str(problem)
+
+
+def unexpected(error: BaseException, *, as_json: bool) -> int:
+    """Show an error that nobody foresaw, and keep its traceback in the log file."""
+    if os.environ.get("CREWS_DEBUG") == "1":
+        raise error
+    shown = CrewsError(
+        f"unexpected {type(error).__name__}: {error}",
+        hint=f"{_logged(error)}; CREWS_DEBUG=1 shows the traceback here",
+    )
+    for note in getattr(error, "__notes__", ()):
+        shown.add_note(note)
+    known(shown, as_json=as_json)
+    return EXIT_FAILED
+
+
+def _logged(error: BaseException) -> str:
+    from loguru import logger
+
+    from crews.logs import log_file, set_up
+    from crews.settings import load
+
+    try:
+        settings = load()
+        set_up(settings)
+        logger.opt(exception=error).error("unexpected error")
+    except Exception as broken:  # noqa: BLE001  # the first error must be shown whatever the log says
+        return f"the log file cannot be written: {broken}"
+    return f"details are in {log_file(settings)}"
+
+
+def usage(message: str, code: int, hint: str, *, as_json: bool) -> int:
+    """Show what is wrong with the command line itself."""
+    error = CrewsError(message, hint=hint)
+    if as_json:
+        _as_json(error, code, [], name="UsageError")
+    else:
+        known(error, as_json=False)
+    return code
+
+
+def _as_json(error: CrewsError, code: int, problems: list[str], name: str = "") -> None:
+    from crews.cli.shapes import ErrorShape
+
+    put_json(
+        ErrorShape(
+            error=name or type(error).__name__,
+            what=error.what,
+            where=error.where,
+            hint=error.hint,
+            exit_code=code,
+            problems=problems,
+            notes=list(getattr(error, "__notes__", ())),
+        )
+    )

@@ -1,0 +1,192 @@
+"""What does a human need to see to decide a review? Parts in order, before anything is drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from crews.plain import one_line, plain, visible
+from crews.records.inbox import MEANING
+from crews.records.rows import ReviewRow, RunRow
+from crews.report.money import Money, counted, duration
+
+PartKind = Literal["head", "fact", "words", "list", "code", "diff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a review, harmless to print."""
+
+    kind: PartKind
+    title: str
+    text: str
+    """Lines; a `list` has one entry a line."""
+
+
+def review_parts(review: ReviewRow, run: RunRow | None = None) -> tuple[Part, ...]:
+    """A review as parts; `run` adds what was spent so far."""
+    return tuple(part for part in _parts(review, run) if part.text.strip())
+
+
+def _parts(review: ReviewRow, run: RunRow | None) -> Iterator[Part]:
+    yield Part("head", "", one_line(review.title, 300))
+    where = f"by {one_line(review.agent)} at {one_line(review.address)}"
+    yield _fact("review", f"{review.id} ({review.kind.replace('_', ' ')}) {where}")
+    if run is not None:
+        yield _fact("run", f"{run.id}: {one_line(run.goal, 200)}")
+    yield _fact("stopped by", _why(review))
+    yield _fact("to be decided by", one_line(review.role))
+    yield Part("list", "findings", _findings(review))
+    yield from _brief(review)
+    yield from _subject(review)
+    if run is not None:
+        yield _fact("spent so far", _spent(run))
+    yield from _decided(review)
+
+
+def choices_part(review: ReviewRow) -> Part:
+    """What can be decided, and what each decision means."""
+    meant = MEANING[review.kind]
+    lines = [f"{choice}: {meant.get(choice, '')}" for choice in review.choices]
+    return Part("list", "you can", "\n".join(lines))
+
+
+def _fact(title: str, text: str) -> Part:
+    return Part("fact", title, text)
+
+
+def _why(review: ReviewRow) -> str:
+    rule = f"rule `{one_line(review.rule)}`" if review.rule else ""
+    return ": ".join(p for p in (rule, one_line(review.reason, 400)) if p)
+
+
+def _findings(review: ReviewRow) -> str:
+    found: list[dict[str, Any]] = json.loads(review.findings)
+    return "\n".join(_finding(f) for f in found)
+
+
+def _finding(found: dict[str, Any]) -> str:
+    line = f":{found['line']}" if found.get("line") else ""
+    place = f"{visible(str(found.get('path', '')))}{line}"
+    detail = visible(str(found.get("detail", "")))
+    return " ".join(f"{place} {found.get('category', '')}: {detail}".split())
+
+
+def _brief(review: ReviewRow) -> Iterator[Part]:
+    brief = review.briefing
+    if brief is None:
+        yield _fact("brief", f"none: {one_line(review.brief_note or 'none was written', 300)}")
+        return
+    lines = [plain(brief.what), f"Why it was stopped: {plain(brief.why)}"]
+    lines += [f"Risk: {brief.risk}", f"Recommends: {plain(brief.recommendation)}"]
+    lines += [f"Checked: {plain(entry)}" for entry in brief.checked]
+    lines += [f"Could not know: {plain(entry)}" for entry in brief.unknown]
+    title = "brief by the escalation agent (a model's words, not checked)"
+    yield Part("words", title, "\n".join(lines))
+
+
+def _spent(run: RunRow) -> str:
+    walls = run.walls
+    tokens = counted(run.tokens, "token")
+    tokens += f" of {walls.tokens:,}" if walls.tokens else ""
+    money = str(Money(run.money, run.money_known))
+    money += f" of ${walls.money}" if walls.money else ""
+    return f"{tokens}, {money}, {duration(run.working_seconds)} of work"
+
+
+def _decided(review: ReviewRow) -> Iterator[Part]:
+    if review.state == "open":
+        return
+    text = review.state
+    if review.decision:
+        text = f"{review.decision} by {one_line(review.decided_by)}"
+        text += f": {one_line(review.answer, 400)}" if review.answer else ""
+        text += " (void: what was asked about has changed)" if review.state == "void" else ""
+    yield _fact("decision", text)
+    if review.edited is not None:
+        yield Part("code", "edited to", pretty(review.edited))
+
+
+def pretty(value: object) -> str:
+    """A value as indented JSON with nothing unseen in it."""
+    return visible(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _subject(review: ReviewRow) -> Iterator[Part]:
+    about = review.about
+    match review.kind:
+        case "action" | "unknown":
+            yield from _action(about)
+        case "change_set":
+            yield from _change_set(about)
+        case "plan":
+            yield Part("list", "plan (the supervisor's words)", "\n".join(_steps(about)))
+        case "question":
+            yield Part("words", "question (the agent's words)", plain(_text(about, "question")))
+            yield Part("words", "context (the agent's words)", plain(_text(about, "context")))
+        case "hand_over":
+            yield from _hand_over(about)
+        case "budget" | "model":
+            yield from _facts(about)
+
+
+def _text(about: dict[str, Any], key: str) -> str:
+    value = about.get(key)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _action(about: dict[str, Any]) -> Iterator[Part]:
+    yield _fact("tool", " ".join(_text(about, key) for key in ("tool", "effect")).strip())
+    paths: list[object] = about.get("paths") or []
+    yield Part("list", "paths", "\n".join(visible(str(p)).replace("\n", "⏎") for p in paths))
+    yield Part("code", "command", visible(_text(about, "command")))
+    yield Part("diff", "what it would change", visible(_text(about, "diff")))
+    if about.get("arguments"):
+        yield Part("code", "arguments", pretty(about["arguments"]))
+    yield _fact("started", _text(about, "started_at"))
+
+
+def _change_set(about: dict[str, Any]) -> Iterator[Part]:
+    yield Part("words", "summary (the team's words)", plain(_text(about, "summary")))
+    yield _fact("reviewed by", one_line(_text(about, "reviewed_by")))
+    yield _fact("folder", visible(_text(about, "folder")))
+    applied = "applied to the folder" if about.get("apply") else "kept, not applied"
+    yield _fact("on approval", f"the changes are {applied}")
+    files: list[dict[str, Any]] = about.get("files") or []
+    yield Part("list", "files", "\n".join(_file(f) for f in files))
+    yield Part("diff", "diff", visible(_text(about, "diff")))
+
+
+def _file(found: dict[str, Any]) -> str:
+    counts = f"+{found.get('additions', 0)} -{found.get('deletions', 0)}"
+    return f"{visible(str(found.get('path', '')))} {found.get('kind', '')} ({counts})"
+
+
+def _steps(about: dict[str, Any]) -> Iterator[str]:
+    steps: list[dict[str, Any]] = about.get("steps") or []
+    for step in steps:
+        after: list[object] = step.get("depends_on") or []
+        order = f" (after {', '.join(one_line(str(a)) for a in after)})" if after else ""
+        head = f"{one_line(_text(step, 'id'))} {one_line(_text(step, 'agent'))}{order}"
+        yield f"{head}: {one_line(_text(step, 'task'), 400)}"
+        for key, name in (("expected_output", "gives"), ("acceptance", "accepted if")):
+            if step.get(key):
+                yield f"    {name}: {one_line(_text(step, key), 400)}"
+
+
+def _hand_over(about: dict[str, Any]) -> Iterator[Part]:
+    for key in ("author", "reviewer", "rounds"):
+        yield _fact(key, one_line(_text(about, key)))
+    reasons: list[object] = about.get("reasons") or []
+    title = "reasons of the rejection (the reviewer's words)"
+    yield Part("list", title, "\n".join(one_line(str(r), 400) for r in reasons))
+    yield Part("words", "summary (the author's words)", plain(_text(about, "summary")))
+
+
+def _facts(about: dict[str, Any]) -> Iterator[Part]:
+    for key in about:
+        yield _fact(key.replace("_", " "), one_line(_text(about, key), 600))

@@ -1,0 +1,1 @@
+"""What does a newcomer see first?"""

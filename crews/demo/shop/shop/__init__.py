@@ -1,0 +1,1 @@
+"""Catalogue, orders, customer accounts and sales reports of a kitchenware wholesaler."""

@@ -1,0 +1,1 @@
+"""What happened? The only package that speaks SQL."""

@@ -1,0 +1,277 @@
+"""What does the owner of a run write down, step by step? Every write is fenced by the run's epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, insert, select, update
+
+from crews.errors import Fenced
+from crews.records import audit
+from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
+from crews.records.runs import get_run, row_as
+from crews.records.store import Store, dump
+from crews.records.tables import calls, runs, spend, threads, turns
+from crews.safety.action import Verdict
+from crews.teams.spec import Limits
+
+
+class Journal:
+    """One run's journal in the hands of the process that owns the run."""
+
+    def __init__(self, store: Store, run: str, epoch: int) -> None:
+        self.store = store
+        self.run = run
+        self.epoch = epoch
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """A transaction that only the run's present owner can make.
+
+        Raises:
+            Fenced: another process has taken the run over.
+        """
+        with self.store.writing() as connection:
+            mine = (runs.c.id == self.run) & (runs.c.epoch == self.epoch)
+            # The update takes the run's row lock first, so that on Postgres no claim slips between.
+            if not connection.execute(update(runs).where(mine).values(epoch=self.epoch)).rowcount:
+                raise Fenced(f"run {self.run} has another owner")
+            yield connection
+
+    # -- the run ------------------------------------------------------------------------------
+
+    def row(self) -> RunRow:
+        """The run as it stands."""
+        return get_run(self.store, self.run)
+
+    def stop_asked(self) -> bool:
+        """Did a human ask for the end?"""
+        with self.store.reading() as connection:
+            return bool(
+                connection.execute(select(runs.c.stop_asked).where(runs.c.id == self.run)).scalar()
+            )
+
+    def set_run(self, **values: Any) -> None:
+        """Change columns of the run."""
+        with self.writing() as connection:
+            connection.execute(update(runs).where(runs.c.id == self.run).values(**values))
+
+    def release(
+        self,
+        status: RunStatus,
+        *,
+        reason: str = "",
+        exit_code: int | None = None,
+        worked: float = 0.0,
+    ) -> None:
+        """Let go of the run. `worked`: seconds of working time in this activation."""
+        ended = time.time() if status in {"completed", "failed", "stopped"} else None
+        with self.writing() as connection:
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == self.run)
+                .values(
+                    status=status,
+                    reason=reason,
+                    exit_code=exit_code,
+                    owner="",
+                    ended_at=ended,
+                    working_seconds=runs.c.working_seconds + worked,
+                )
+            )
+            audit.append(connection, self.run, "run_released", {"status": status, "reason": reason})
+
+    def note(self, kind: str, body: dict[str, JsonValue]) -> None:
+        """Write an audit entry of its own."""
+        with self.writing() as connection:
+            audit.append(connection, self.run, kind, body)
+
+    # -- threads ------------------------------------------------------------------------------
+
+    def thread(self, path: str) -> ThreadRow | None:
+        """One thread, if it has begun."""
+        query = select(threads).where(threads.c.run == self.run, threads.c.path == path)
+        with self.store.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else row_as(ThreadRow, row)
+
+    def threads(self) -> tuple[ThreadRow, ...]:
+        """Every thread of the run, in the order in which they began."""
+        query = select(threads).where(threads.c.run == self.run).order_by(threads.c.started_at)
+        with self.store.reading() as connection:
+            return tuple(row_as(ThreadRow, row) for row in connection.execute(query))
+
+    def begin_thread(self, row: ThreadRow) -> None:
+        """Write down a new thread."""
+        with self.writing() as connection:
+            connection.execute(insert(threads).values(**asdict(row)))
+            body: dict[str, JsonValue] = {"thread": row.path, "agent": row.agent, "kind": row.kind}
+            audit.append(connection, self.run, "thread_started", body)
+
+    def set_thread(self, path: str, **values: Any) -> None:
+        """Change columns of a thread."""
+        with self.writing() as connection:
+            connection.execute(
+                update(threads)
+                .where(threads.c.run == self.run, threads.c.path == path)
+                .values(**values)
+            )
+
+    def end_thread(
+        self, path: str, handover: HandOver, *, flags: Sequence[str] = (), hash_after: str = ""
+    ) -> None:
+        """Write down a thread's hand-over; `flags` is what code found wrong with it."""
+        with self.writing() as connection:
+            connection.execute(
+                update(threads)
+                .where(threads.c.run == self.run, threads.c.path == path)
+                .values(
+                    state="done",
+                    handover=handover.model_dump_json(),
+                    flags=dump(list(flags)),
+                    hash_after=hash_after,
+                    ended_at=time.time(),
+                )
+            )
+            body: dict[str, JsonValue] = {
+                "thread": path,
+                "verdict": handover.verdict,
+                "confidence": handover.confidence,
+                "flags": list(flags),
+                "content_hash": hash_after,
+            }
+            audit.append(connection, self.run, "hand_over", body)
+
+    def add_working_time(self, path: str, seconds: float) -> None:
+        """Count working time of a thread; waiting for a human is not working."""
+        self.set_thread(path, working_seconds=threads.c.working_seconds + seconds)
+
+    # -- turns and calls ----------------------------------------------------------------------
+
+    def turns(self, path: str) -> tuple[TurnRow, ...]:
+        """A thread's turns, oldest first."""
+        query = select(turns).where(turns.c.run == self.run, turns.c.path == path)
+        with self.store.reading() as connection:
+            rows = connection.execute(query.order_by(turns.c.turn))
+            return tuple(row_as(TurnRow, row) for row in rows)
+
+    def calls(self, path: str | None = None, turn: int | None = None) -> tuple[CallRow, ...]:
+        """Calls of the run, of a thread, or of one turn, in order."""
+        query = select(calls).where(calls.c.run == self.run)
+        if path is not None:
+            query = query.where(calls.c.path == path)
+        if turn is not None:
+            query = query.where(calls.c.turn == turn)
+        with self.store.reading() as connection:
+            rows = connection.execute(query.order_by(calls.c.path, calls.c.turn, calls.c.place))
+            return tuple(row_as(CallRow, row) for row in rows)
+
+    def call(self, path: str, turn: int, place: int) -> CallRow | None:
+        """One call."""
+        found = [c for c in self.calls(path, turn) if c.place == place]
+        return found[0] if found else None
+
+    def record_turn(self, turn: TurnRow, proposed: Sequence[CallRow]) -> None:
+        """Write down an answer, what it cost and the calls that it asks for: all of it, or nothing."""
+        counted = {
+            "tokens": turn.tokens,
+            "money": turn.money or 0,
+            "turns": 1,
+            "calls": len(proposed),
+        }
+        with self.writing() as connection:
+            connection.execute(insert(turns).values(**asdict(turn)))
+            if proposed:
+                connection.execute(insert(calls), [asdict(c) for c in proposed])
+            for table, mine in (
+                (runs, runs.c.id == self.run),
+                (threads, (threads.c.run == self.run) & (threads.c.path == turn.path)),
+            ):
+                added: dict[str, Any] = {k: table.c[k] + v for k, v in counted.items()}
+                if turn.money is None:
+                    added["money_known"] = False
+                connection.execute(update(table).where(mine).values(**added))
+            connection.execute(
+                update(spend)
+                .where(
+                    spend.c.run == self.run,
+                    spend.c.path == turn.path,
+                    spend.c.turn == turn.turn,
+                    spend.c.epoch == self.epoch,
+                )
+                .values(state="settled", tokens=turn.tokens, money=turn.money)
+            )
+            body: dict[str, JsonValue] = {
+                "thread": turn.path,
+                "turn": turn.turn,
+                "model": turn.model,
+                "request": turn.request_hash,
+                "tokens": turn.tokens,
+                "money": turn.money,
+            }
+            audit.append(connection, self.run, "model_request", body)
+
+    def set_notice(self, path: str, turn: int, notice: str) -> None:
+        """Keep what the engine tells the model after a turn."""
+        with self.writing() as connection:
+            connection.execute(
+                update(turns)
+                .where(turns.c.run == self.run, turns.c.path == path, turns.c.turn == turn)
+                .values(notice=notice)
+            )
+
+    def set_call(
+        self, call: CallRow, kind: str = "", body: dict[str, JsonValue] | None = None, **values: Any
+    ) -> CallRow:
+        """Change columns of a call, with an audit entry if `kind` is given; returns the new row."""
+        with self.writing() as connection:
+            connection.execute(
+                update(calls).where(*_is_call(call)).values(**values, epoch=self.epoch)
+            )
+            if kind:
+                entry = {"call": call.address, "tool": call.tool, "agent": ""} | (body or {})
+                audit.append(
+                    connection, self.run, kind, {k: v for k, v in entry.items() if v != ""}
+                )
+        return replace(call, **values, epoch=self.epoch)
+
+    def rule_call(self, call: CallRow, verdict: Verdict, agent: str) -> CallRow:
+        """Keep what policy said of a call, before anything else happens with it."""
+        found = [asdict(f) for f in verdict.findings]
+        return self.set_call(
+            call,
+            "verdict",
+            {
+                "agent": agent,
+                "ruling": verdict.ruling,
+                "rule": verdict.rule,
+                "reason": verdict.reason,
+                "deferred": verdict.deferred,
+                "arguments": call.arguments,
+            },
+            ruling=verdict.ruling,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            findings=dump(found),
+        )
+
+    def set_limits(self, limits: Limits, path: str | None = None) -> None:
+        """Extend the run's limits, or one thread's."""
+        if path is None:
+            self.set_run(limits=limits.model_dump_json())
+        else:
+            self.set_thread(path, limits=limits.model_dump_json())
+
+
+def _is_call(call: CallRow) -> tuple[Any, ...]:
+    return (
+        calls.c.run == call.run,
+        calls.c.path == call.path,
+        calls.c.turn == call.turn,
+        calls.c.place == call.place,
+    )

@@ -1,0 +1,323 @@
+"""What does one row of the journal hold, as a value? The fields are the columns of `tables`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
+
+RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "stopped"]
+ENDED: frozenset[str] = frozenset({"completed", "failed", "stopped"})
+ThreadKind = Literal["task", "delegation", "brief"]
+CallState = Literal["proposed", "waiting", "started", "done", "failed", "denied", "unknown"]
+FINISHED_CALL: frozenset[str] = frozenset({"done", "failed", "denied"})
+ReviewKind = Literal[
+    "action", "change_set", "plan", "budget", "question", "unknown", "hand_over", "model"
+]
+Decision = Literal["approve", "edit", "reject", "answer", "stop"]
+
+NANO = 1_000_000_000
+
+
+def dollars(nano: int) -> Decimal:
+    """Nano-dollars as dollars."""
+    return Decimal(nano) / NANO
+
+
+class RunOptions(BaseModel):
+    """How one run was asked for; kept with it, so that a resume goes on the same way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    autonomy: int = 2
+    observe: bool = False
+    apply: bool = True
+    """Apply the change set to the user's folder as soon as it is approved."""
+    source: str | None = None
+    """The user's folder; None: the run starts from an empty workspace."""
+    tape: str = ""
+    """Tape that answers instead of a model."""
+    record: str = ""
+    """File to which a tape of this run is written."""
+    sandbox: SandboxChoice = "auto"
+    started_by: str = ""
+    model: str = ""
+    """Model for every agent, instead of the one that the team names."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One kickoff of a team on a goal."""
+
+    id: str
+    goal: str
+    inputs: str
+    team: str
+    team_name: str
+    options: str
+    status: RunStatus
+    reason: str
+    exit_code: int | None
+    owner: str
+    epoch: int
+    stop_asked: bool
+    limits: str
+    tokens: int
+    money: int
+    money_known: bool
+    turns: int
+    calls: int
+    working_seconds: float
+    approved_hash: str
+    applied_hash: str
+    summary: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def spec(self) -> TeamSpec:
+        """The team as it was when the run began."""
+        return TeamSpec.model_validate_json(self.team)
+
+    @property
+    def asked(self) -> RunOptions:
+        """How the run was asked for."""
+        return RunOptions.model_validate_json(self.options)
+
+    @property
+    def walls(self) -> Limits:
+        """The run's limits, with every extension that was granted."""
+        return Limits.model_validate_json(self.limits)
+
+
+class Grant(BaseModel):
+    """What one thread may use: never more than its agent has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tools: tuple[str, ...]
+    write_paths: tuple[str, ...] = ("**",)
+    duty: Duty = "worker"
+    writes: bool = False
+    """May it change the workspace: does it have a tool that writes?"""
+
+
+class HandOver(BaseModel):
+    """How an agent ends its thread."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    summary: str
+    changes: tuple[str, ...] = ()
+    """What the agent says it changed, one line each."""
+    evidence: tuple[str, ...] = ()
+    """Calls that show it, as the agent names them: `TURN.INDEX`."""
+    confidence: float = 0.0
+    open_questions: tuple[str, ...] = ()
+    verdict: Literal["approve", "reject"] | None = None
+    """A reviewer's judgement of the change set as it stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRow:
+    """One agent's conversation."""
+
+    run: str
+    path: str
+    kind: ThreadKind
+    agent: str
+    task: str
+    step: str
+    model: str
+    system: str
+    tools: str
+    brief: str
+    grants: str
+    limits: str
+    state: Literal["open", "done", "failed"]
+    handover: str | None
+    flags: str
+    hash_before: str
+    hash_after: str
+    finish_now: bool
+    tokens: int
+    money: int
+    money_known: bool
+    turns: int
+    calls: int
+    working_seconds: float
+    started_at: float
+    ended_at: float | None
+
+    @property
+    def grant(self) -> Grant:
+        """What the thread may use."""
+        return Grant.model_validate_json(self.grants)
+
+    @property
+    def walls(self) -> Limits:
+        """The thread's own limits, with every extension that was granted."""
+        return Limits.model_validate_json(self.limits)
+
+    @property
+    def outcome(self) -> HandOver | None:
+        """The hand-over, once there is one."""
+        return None if self.handover is None else HandOver.model_validate_json(self.handover)
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """What code found wrong with the hand-over."""
+        return tuple(json.loads(self.flags))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """One model request and its answer."""
+
+    run: str
+    path: str
+    turn: int
+    request_hash: str
+    model: str
+    blocks: str
+    """The answer's content blocks: a JSON array, as received."""
+    stop_reason: str
+    notice: str
+    """Text that the engine adds to the user message that follows."""
+    input_tokens: int
+    output_tokens: int
+    cache_write_tokens: int
+    cache_read_tokens: int
+    money: int | None
+    """Nano-dollars; None: no price is known for the model."""
+    seconds: float
+    ended_at: float
+
+    @property
+    def tokens(self) -> int:
+        """Every token of the turn."""
+        read = self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
+        return read + self.output_tokens
+
+    @property
+    def content(self) -> list[dict[str, Any]]:
+        """The content blocks, parsed."""
+        return json.loads(self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One tool call."""
+
+    run: str
+    path: str
+    turn: int
+    place: int
+    use_id: str
+    tool: str
+    arguments: str
+    effect: str
+    ruling: str
+    rule: str
+    reason: str
+    findings: str
+    state: CallState
+    result: str
+    whole_result: str | None
+    is_error: bool
+    review: str
+    epoch: int
+    expected: str
+    """What a write was to change: JSON list of [path, hash before, hash after]; empty: not known."""
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def address(self) -> str:
+        """Where it stands in its run: `THREAD:TURN.INDEX`."""
+        return call_address(self.path, self.turn, self.place)
+
+    @property
+    def args(self) -> dict[str, JsonValue]:
+        """The arguments, parsed."""
+        return json.loads(self.arguments)
+
+
+def call_address(path: str, turn: int, place: int) -> str:
+    """A call's place in its run."""
+    return f"{path}:{turn}.{place}"
+
+
+def child_path(path: str, turn: int, place: int) -> str:
+    """Path of the thread that a call opens."""
+    return f"{path.rstrip('/')}/{turn}.{place}"
+
+
+class Brief(BaseModel):
+    """What the escalation agent tells the human, in its own words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: str
+    why: str
+    risk: Literal["low", "medium", "high"]
+    checked: tuple[str, ...] = ()
+    recommendation: str
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """One question to a human."""
+
+    id: str
+    run: str
+    number: int
+    kind: ReviewKind
+    address: str
+    agent: str
+    title: str
+    subject: str
+    """JSON object: what is asked about; its keys depend on the kind."""
+    content_hash: str
+    rule: str
+    reason: str
+    role: str
+    findings: str
+    brief: str | None
+    brief_note: str
+    """Why there is no brief, if there is none."""
+    allowed: str
+    state: Literal["open", "decided", "void"]
+    decision: Decision | Literal[""]
+    answer: str
+    edit: str | None
+    decided_by: str
+    opened_at: float
+    decided_at: float | None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The subject, parsed."""
+        return json.loads(self.subject)
+
+    @property
+    def choices(self) -> tuple[Decision, ...]:
+        """Decisions that this review takes."""
+        return tuple(json.loads(self.allowed))
+
+    @property
+    def briefing(self) -> Brief | None:
+        """The escalation agent's brief, if there is one."""
+        return None if self.brief is None else Brief.model_validate_json(self.brief)
+
+    @property
+    def edited(self) -> dict[str, Any] | None:
+        """What the human wrote instead, parsed."""
+        return None if self.edit is None else json.loads(self.edit)

@@ -1,0 +1,128 @@
+"""Where is the journal, and how is it opened, read and written?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, JsonValue
+from sqlalchemy import Connection, create_engine, event, insert, make_url, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from crews.errors import StoreError
+from crews.records import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+
+class Store:
+    """One open journal. Use `open_store`; close it, or use it as a context manager."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """A transaction that holds the write lock from its start; committed whole or not at all."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise _unusable(error) from error
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """A consistent view that blocks nobody."""
+        try:
+            with self.engine.connect().execution_options(crews_reading=True) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise _unusable(error) from error
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_store(url: str) -> Store:
+    """Open the journal at a SQLAlchemy URL and make its tables where they are missing.
+
+    Raises:
+        StoreError: the database cannot be reached or written, or was written by a newer version.
+    """
+    try:
+        engine = _engine(url)
+        store = Store(engine)
+        with engine.begin() as connection:
+            _prepare(connection)
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        raise _unusable(error) from error
+    return store
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(parsed, connect_args={"timeout": 30, "isolation_level": None})
+    event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # WAL: readers never block the writer. FULL: a commit survives a loss of power, so that no
+    # finished step is repeated.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("crews_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _prepare(connection: Connection) -> None:
+    tables.metadata.create_all(connection)
+    query = select(tables.meta.c.value).where(tables.meta.c.name == "schema")
+    found = connection.execute(query).scalar()
+    if found is None:
+        row = {"name": "schema", "value": str(tables.SCHEMA_VERSION)}
+        connection.execute(insert(tables.meta).values(row))
+    elif int(found) > tables.SCHEMA_VERSION:
+        raise StoreError(
+            f"the journal was written by a newer version of crews (schema {found}, "
+            f"this one knows {tables.SCHEMA_VERSION})",
+            hint="upgrade crews, or set CREWS_HOME to another folder",
+        )
+
+
+def _unusable(error: Exception) -> StoreError:
+    cause = getattr(error, "orig", None) or error
+    return StoreError(
+        f"the journal cannot be used: {cause}",
+        hint="check CREWS_HOME or CREWS_DATABASE_URL, the disk's free space and the file's rights",
+    )
+
+
+def dump(value: BaseModel | JsonValue | dict[str, Any] | list[Any] | tuple[Any, ...]) -> str:
+    """JSON text with sorted keys and no spaces: the one form in which the journal keeps values."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

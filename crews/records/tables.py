@@ -1,0 +1,195 @@
+"""Which tables does the journal have, and what is one row of each?
+
+Times are seconds since the epoch (UTC); money is whole nano-dollars (1e-9 USD), so that sums are exact;
+JSON is kept as the text that was written, byte for byte.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("goal", Text, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("team_name", String(100), nullable=False),
+    Column("options", Text, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("exit_code", Integer),
+    Column("owner", String(200), nullable=False, default=""),
+    Column("epoch", Integer, nullable=False, default=0),
+    Column("stop_asked", Boolean, nullable=False, default=False),
+    Column("limits", Text, nullable=False),
+    Column("tokens", BigInteger, nullable=False, default=0),
+    Column("money", BigInteger, nullable=False, default=0),
+    Column("money_known", Boolean, nullable=False, default=True),
+    Column("turns", Integer, nullable=False, default=0),
+    Column("calls", Integer, nullable=False, default=0),
+    Column("working_seconds", Float, nullable=False, default=0.0),
+    Column("approved_hash", String(64), nullable=False, default=""),
+    Column("applied_hash", String(64), nullable=False, default=""),
+    Column("summary", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Index("runs_by_status", "status", "created_at"),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("run", String(16), ForeignKey("runs.id"), primary_key=True),
+    Column("path", String(200), primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("agent", String(100), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("step", String(40), nullable=False, default=""),
+    Column("model", String(100), nullable=False),
+    Column("system", Text, nullable=False),
+    Column("tools", Text, nullable=False),
+    Column("brief", Text, nullable=False),
+    Column("grants", Text, nullable=False),
+    Column("limits", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("handover", Text),
+    Column("flags", Text, nullable=False, default="[]"),
+    Column("hash_before", String(64), nullable=False, default=""),
+    Column("hash_after", String(64), nullable=False, default=""),
+    Column("finish_now", Boolean, nullable=False, default=False),
+    Column("tokens", BigInteger, nullable=False, default=0),
+    Column("money", BigInteger, nullable=False, default=0),
+    Column("money_known", Boolean, nullable=False, default=True),
+    Column("turns", Integer, nullable=False, default=0),
+    Column("calls", Integer, nullable=False, default=0),
+    Column("working_seconds", Float, nullable=False, default=0.0),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("run", String(16), ForeignKey("runs.id"), primary_key=True),
+    Column("path", String(200), primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("blocks", Text, nullable=False),
+    Column("stop_reason", String(40), nullable=False),
+    Column("notice", Text, nullable=False, default=""),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("money", BigInteger),
+    Column("seconds", Float, nullable=False),
+    Column("ended_at", Float, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("run", String(16), ForeignKey("runs.id"), primary_key=True),
+    Column("path", String(200), primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("use_id", String(100), nullable=False),
+    Column("tool", String(100), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("effect", String(10), nullable=False),
+    Column("ruling", String(5), nullable=False, default=""),
+    Column("rule", String(200), nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("findings", Text, nullable=False, default="[]"),
+    Column("state", String(10), nullable=False),
+    Column("result", Text, nullable=False, default=""),
+    Column("whole_result", Text),
+    Column("is_error", Boolean, nullable=False, default=False),
+    Column("review", String(30), nullable=False, default=""),
+    Column("epoch", Integer, nullable=False, default=0),
+    Column("expected", Text, nullable=False, default=""),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", String(30), primary_key=True),
+    Column("run", String(16), ForeignKey("runs.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("address", String(230), nullable=False),
+    Column("agent", String(100), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("rule", String(200), nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("role", String(100), nullable=False, default=""),
+    Column("findings", Text, nullable=False, default="[]"),
+    Column("brief", Text),
+    Column("brief_note", Text, nullable=False, default=""),
+    Column("allowed", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("decision", String(10), nullable=False, default=""),
+    Column("answer", Text, nullable=False, default=""),
+    Column("edit", Text),
+    Column("decided_by", String(100), nullable=False, default=""),
+    Column("opened_at", Float, nullable=False),
+    Column("decided_at", Float),
+    Index("reviews_by_run", "run", "number", unique=True),
+    Index("reviews_by_state", "state", "opened_at"),
+)
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("run", String(16), ForeignKey("runs.id"), primary_key=True),
+    Column("path", String(200), primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("money", BigInteger),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("run", String(16), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("kind", String(30), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("audit_by_run", "run", "sequence"),
+)

@@ -1,0 +1,94 @@
+"""What has been said in a thread so far, as the messages of the next request?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crews.records.journal import Journal
+from crews.records.rows import CallRow, ThreadRow, TurnRow
+from crews.runtime.models import Block
+from crews.runtime.prompts import CUT_OFF
+
+BYTES_PER_TOKEN = 3.0
+"""Lower than the usual 3.5 to 4 bytes of English and code a token, so that an estimate is rather too high."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A thread's messages, grown as its rows are written; loading it is all that a resume needs."""
+
+    thread: ThreadRow
+    messages: list[Block]
+    turns: int = 0
+    last: TurnRow | None = None
+    calls: tuple[CallRow, ...] = ()
+    """Calls of the last turn."""
+    seen_tokens: int = 0
+    """Tokens of the last request and its answer."""
+    unseen_bytes: int = 0
+    """Bytes of what was added since."""
+    tools: tuple[Block, ...] = field(default=())
+
+    @classmethod
+    def load(cls, journal: Journal, thread: ThreadRow) -> Conversation:
+        """The conversation as the journal holds it; the last turn's calls may still be open."""
+        talk = cls(
+            thread,
+            [{"role": "user", "content": thread.brief}],
+            tools=tuple(json.loads(thread.tools)),
+        )
+        talk.unseen_bytes = len(thread.brief) + len(thread.system) + len(thread.tools)
+        rows, calls = journal.turns(thread.path), journal.calls(thread.path)
+        for row in rows:
+            talk.add_turn(row, tuple(c for c in calls if c.turn == row.turn))
+            if row.turn < len(rows) - 1:
+                talk.add_results(talk.calls)
+        return talk
+
+    def add_turn(self, turn: TurnRow, calls: Sequence[CallRow]) -> None:
+        """Add an answer; its results follow with `add_results`."""
+        self.messages.append({"role": "assistant", "content": turn.content})
+        self.turns = turn.turn + 1
+        self.last, self.calls = turn, tuple(calls)
+        self.seen_tokens, self.unseen_bytes = turn.tokens, 0
+
+    def add_results(self, calls: Sequence[CallRow]) -> None:
+        """Add the user message that answers the last turn: results in order, then the engine's notice."""
+        turn = self.last
+        if turn is None:
+            return
+        content = results(turn, {c.use_id: c for c in calls})
+        self.messages.append({"role": "user", "content": content})
+        self.unseen_bytes = len(json.dumps(content))
+        self.last = None
+
+    def estimated_tokens(self) -> int:
+        """About how many tokens the next request reads: what the last one was, and what came since."""
+        return self.seen_tokens + int(self.unseen_bytes / BYTES_PER_TOKEN) + 1
+
+
+def results(turn: TurnRow, calls: Mapping[str, CallRow]) -> list[Block]:
+    """The content of the user message after a turn; the same rows always give the same bytes."""
+    content: list[Block] = []
+    for block in turn.content:
+        if block.get("type") == "tool_use":
+            call = calls.get(block["id"])
+            content.append(_result(block, call))
+    if turn.notice:
+        content.append({"type": "text", "text": turn.notice})
+    return content
+
+
+def _result(block: Block, call: CallRow | None) -> Block:
+    text, failed = (CUT_OFF, True) if call is None else (call.result, call.is_error)
+    result: dict[str, Any] = {
+        "type": "tool_result",
+        "tool_use_id": block["id"],
+        "content": text or "[no output]",
+    }
+    if failed:
+        result["is_error"] = True
+    return result

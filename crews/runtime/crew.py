@@ -1,0 +1,143 @@
+"""How does a team run as a CrewAI crew? Its agents are ours; CrewAI gives crew, task, agent and tool.
+
+Only public extension points are used: a `BaseAgent` whose `aexecute_task` is the project's own loop, and
+`BaseTool`s that lead to the gate. What CrewAI would do around them is switched off where it fails open or
+pays twice; see `quiet`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import PrivateAttr
+
+if TYPE_CHECKING:
+    from crewai import Task
+    from crewai.agents.agent_builder.base_agent import BaseAgent
+
+    from crews.teams.spec import AgentSpec
+
+Execute = Callable[[], Awaitable[str]]
+"""Works on one thread to its end and returns the hand-over's text."""
+
+
+def quiet(storage: Path) -> None:
+    """Set what CrewAI reads from the environment at import: nothing leaves the machine, nothing is stored elsewhere."""
+    for name, value in {
+        "CREWAI_DISABLE_TELEMETRY": "true",
+        "CREWAI_DISABLE_TRACKING": "true",
+        "CREWAI_TRACING_ENABLED": "false",
+        "CREWAI_STORAGE_DIR": str(storage),
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI demands, no branch
+    """The class of our agents; made when CrewAI is first needed, because importing it takes seconds."""
+    from crewai.agents.agent_builder.base_agent import BaseAgent
+
+    class LoopAgent(BaseAgent):
+        """A CrewAI agent whose work is the project's own turn loop."""
+
+        _execute: Execute | None = PrivateAttr(default=None)
+
+        @property
+        def last_messages(self) -> list[Any]:
+            """CrewAI copies them into its outputs; ours are in the journal."""
+            return []
+
+        def execute_task(self, task: Any, context: str | None = None, tools: Any = None) -> str:
+            """Only the async way exists."""
+            raise NotImplementedError("crews runs agents with `akickoff`")
+
+        async def aexecute_task(
+            self, task: Any, context: str | None = None, tools: Any = None
+        ) -> str:
+            """Work on the thread that the agent was made for."""
+            if self._execute is None:
+                raise RuntimeError("this agent was made for no thread")
+            return await self._execute()
+
+        def create_agent_executor(self, tools: Any = None) -> None:
+            """There is none: the loop is the executor."""
+
+        def get_delegation_tools(self, agents: Sequence[BaseAgent]) -> list[Any]:
+            """None: delegation is a tool behind the gate."""
+            return []
+
+        def get_platform_tools(self, apps: Any) -> list[Any]:
+            """None: nothing goes around the gate."""
+            return []
+
+        def get_mcp_tools(self, mcps: Any) -> list[Any]:
+            """None: nothing goes around the gate."""
+            return []
+
+    return LoopAgent
+
+
+_classes: dict[str, Any] = {}
+
+
+def _cached_agent_class() -> Any:
+    if "agent" not in _classes:
+        _classes["agent"] = _loop_agent()
+    return _classes["agent"]
+
+
+def make_agent(spec: AgentSpec, execute: Execute) -> BaseAgent:
+    """A fresh CrewAI agent for one thread."""
+    agent = _cached_agent_class()(
+        role=spec.role,
+        goal=spec.goal,
+        backstory=spec.backstory,
+        max_iter=spec.max_iter,
+        cache=False,
+        allow_delegation=False,
+    )
+    agent._execute = execute
+    return agent
+
+
+def make_task(description: str, expected_output: str, agent: BaseAgent, name: str = "") -> Task:
+    """A CrewAI task for one thread."""
+    from crewai import Task
+
+    # Braces in a description are CrewAI's placeholders; ours were filled when the team was loaded.
+    return Task(
+        name=name or None,
+        description=description,
+        expected_output=expected_output,
+        agent=agent,
+    )
+
+
+async def run_task(
+    description: str, expected_output: str, spec: AgentSpec, execute: Execute
+) -> str:
+    """One delegation: a CrewAI task executed by a fresh agent."""
+    agent = make_agent(spec, execute)
+    output = await make_task(description, expected_output, agent).aexecute_sync(agent=agent)
+    return output.raw
+
+
+async def kick_off(name: str, agents: Sequence[BaseAgent], tasks: Sequence[Task]) -> None:
+    """Kick off the crew of a run: its tasks in order, each by its own agent."""
+    from crewai import Crew, Process
+
+    crew = Crew(
+        name=name,
+        agents=list(agents),
+        tasks=list(tasks),
+        process=Process.sequential,
+        cache=False,
+        memory=False,
+        planning=False,
+        share_crew=False,
+        tracing=False,
+        verbose=False,
+    )
+    await cast(Any, crew).akickoff()

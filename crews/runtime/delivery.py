@@ -1,0 +1,69 @@
+"""How does an approved change set reach the user's folder, and how is it taken back?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+
+from crews.errors import Denied, UsageError
+from crews.records import audit
+from crews.records.rows import RunRow
+from crews.records.store import Store
+from crews.records.tables import runs
+from crews.settings import Settings
+from crews.tools import applying
+from crews.tools.changeset import ChangeSet, change_set
+from crews.tools.copying import open_workspace
+
+
+def deliver(store: Store, settings: Settings, row: RunRow) -> ChangeSet:
+    """Apply a run's approved change set; applying it twice does nothing more.
+
+    Raises:
+        Denied: a human has not approved these very changes.
+        UsageError: there is no folder to apply them to.
+        WorkspaceError: the user's files have changed since they were copied.
+    """
+    folder = settings.run_folder(row.id)
+    workspace = open_workspace(folder)
+    changes = change_set(workspace)
+    if changes.is_empty:
+        raise UsageError(f"run `{row.id}` has changed nothing")
+    if not row.approved_hash:
+        raise Denied(f"nobody has approved the changes of run `{row.id}`", hint=_look(row))
+    if changes.hash != row.approved_hash:
+        raise Denied(
+            "the changes are not those that were approved", where=f"run {row.id}", hint=_look(row)
+        )
+    if row.asked.source is None:
+        raise UsageError(
+            f"run `{row.id}` began without a folder", hint=f"`crews diff {row.id}` prints a patch"
+        )
+    # The decision stands in the log before the effect; the effect itself is atomic and can be repeated.
+    _log(store, row.id, "apply_started", {"content_hash": changes.hash})
+    applying.apply(changes, workspace, Path(row.asked.source), folder / "undo")
+    _log(store, row.id, "applied", {"content_hash": changes.hash}, applied_hash=changes.hash)
+    return changes
+
+
+def take_back(store: Store, settings: Settings, row: RunRow) -> tuple[str, ...]:
+    """Undo what `deliver` did; refused if the files have been changed since."""
+    if not row.applied_hash or row.asked.source is None:
+        raise UsageError(f"run `{row.id}` has applied nothing that could be undone")
+    _log(store, row.id, "undo_started", {"content_hash": row.applied_hash})
+    paths = applying.undo(settings.run_folder(row.id) / "undo", Path(row.asked.source))
+    _log(store, row.id, "undone", {"content_hash": row.applied_hash}, applied_hash="")
+    return paths
+
+
+def _look(row: RunRow) -> str:
+    return f"`crews inbox` lists what waits for a decision; `crews runs show {row.id}` shows what happened"
+
+
+def _log(store: Store, run: str, kind: str, body: dict[str, Any], **values: Any) -> None:
+    with store.writing() as connection:
+        audit.append(connection, run, kind, body)
+        if values:
+            connection.execute(update(runs).where(runs.c.id == run).values(**values))

@@ -1,0 +1,245 @@
+"""When may a run end, and with which changes? Reviewed by another agent, released by a human, as it stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from loguru import logger
+from pydantic import Field
+
+from crews.errors import CrewsError
+from crews.records import inbox
+from crews.records.inbox import Question
+from crews.records.rows import CallRow, HandOver, ReviewRow, ThreadRow
+from crews.runtime.delivery import deliver
+from crews.runtime.scene import Scene
+from crews.safety.action import Action, Finding, Verdict
+from crews.safety.policy import judge
+from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.changeset import ChangeSet, change_set
+from crews.tools.workspace import Workspace
+
+APPLY = "apply"
+"""The action that policy judges when a change set is to leave the run."""
+
+
+class FinishArgs(Args):
+    """The report, and whether the changes are to be delivered."""
+
+    summary: Annotated[str, Field(min_length=1, description="the report, in Markdown")]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    open_questions: tuple[str, ...] = ()
+    deliver: Annotated[bool, Field(description="false: leave the changes where they are")] = True
+
+
+class FinishTool(Tool[FinishArgs]):
+    """Ends the run: checks, asks, applies."""
+
+    name = "finish"
+    description = "End the run with one report. The changes go to a human for approval."
+    effect = "read"
+    args = FinishArgs
+    repeatable = True
+    ends_thread = True
+
+    def __init__(self, scene: Scene, path: str) -> None:
+        self._scene = scene
+        self._path = path
+
+    async def run(self, args: FinishArgs, context: ToolContext) -> ToolResult:
+        """Accept the end, or say what is missing; the change set goes to a human."""
+        changes = change_set(self._scene.workspace)
+        if changes.is_empty or not args.deliver or self._told_to_finish():
+            return ToolResult("Finished.")
+        reviewed = self._check_reviewed()
+        if self._scene.options.observe:
+            return ToolResult(
+                "Finished. This run only observes: the changes are a patch, not applied."
+            )
+        verdict = self._judge(changes, context)
+        if verdict.ruling == "deny":
+            raise ToolError(f"Denied by policy ({verdict.rule}): {verdict.reason}")
+        if verdict.ruling == "ask":
+            raise NeedsReview(self._question(args, context, changes, verdict, reviewed))
+        return self._release(changes)
+
+    async def decided(
+        self, args: FinishArgs, context: ToolContext, review: ReviewRow
+    ) -> ToolResult:
+        """Act on the human's decision about the change set."""
+        if review.decision == "reject":
+            raise ToolError(
+                f"A human refused the changes: <human>{review.answer}</human> Have them reworked and reviewed, "
+                "or finish with `deliver` false."
+            )
+        changes = change_set(self._scene.workspace)
+        if review.decision == "edit":
+            edited = self._edit(changes, review, context)
+            return self._release(edited)
+        if changes.hash != review.content_hash and changes.hash != self._scene.row().approved_hash:
+            inbox.void_review(self._scene.journal, review, "the change set has changed since")
+            return await self.run(args, context)
+        return self._release(changes)
+
+    def handover(self, args: FinishArgs) -> HandOver:
+        """The report is the supervisor's hand-over."""
+        return HandOver(
+            summary=args.summary, confidence=args.confidence, open_questions=args.open_questions
+        )
+
+    # -- before the human ---------------------------------------------------------------------
+
+    def _told_to_finish(self) -> bool:
+        """After a spent budget the run ends with what there is, and delivers nothing."""
+        thread = self._scene.journal.thread(self._path)
+        return thread is not None and thread.finish_now
+
+    def _check_reviewed(self) -> str:
+        """Who approved the change set as it stands: an agent that did not make it."""
+        reviewers = [a.name for a in self._scene.team.agents if a.oversight.duty == "reviewer"]
+        if not reviewers:
+            return ""
+        threads = self._scene.journal.threads()
+        made = authors(threads, self._scene.journal.calls())
+        now = self._scene.workspace.tree_hash()
+        for thread in threads:
+            outcome = thread.outcome
+            as_it_stands = thread.hash_before == thread.hash_after == now
+            approved = outcome is not None and outcome.verdict == "approve"
+            if approved and as_it_stands and thread.agent in reviewers and thread.agent not in made:
+                return thread.agent
+        raise ToolError(
+            f"Refused: the changes, as they stand, were not approved by a reviewer other than their author "
+            f"({', '.join(sorted(made)) or 'unknown'}). Delegate a review to {', '.join(reviewers)} first."
+        )
+
+    def _judge(self, changes: ChangeSet, context: ToolContext) -> Verdict:
+        agent = self._scene.team.agent(context.agent)
+        action = Action(
+            tool=APPLY,
+            effect="external",
+            agent=agent.name,
+            duty=agent.oversight.duty,
+            thread=self._path,
+            arguments={},
+            paths=tuple(f.path for f in changes.files),
+            changes=changes.file_changes,
+        )
+        thread = self._scene.journal.thread(self._path)
+        if thread is None:
+            return Verdict("deny", "judge-error", "the thread is gone")
+        standing = self._scene.standing(agent, thread, frozenset({APPLY}))
+        try:
+            return judge(self._scene.team.policy, action, standing())
+        except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
+            logger.exception("judging the change set failed")
+            return Verdict("deny", "judge-error", f"judging failed: {error}")
+
+    def _question(
+        self,
+        args: FinishArgs,
+        context: ToolContext,
+        changes: ChangeSet,
+        verdict: Verdict,
+        reviewed: str,
+    ) -> Question:
+        options = self._scene.options
+        collected = self._collected()
+        subject: dict[str, Any] = {
+            "diff": changes.diff,
+            "files": [asdict(f) for f in changes.files],
+            "folder": options.source or "",
+            "summary": args.summary,
+            "reviewed_by": reviewed,
+            "apply": options.apply,
+            "collected": [
+                {"call": c.address, "rule": c.rule, "reason": c.reason} for c in collected
+            ],
+        }
+        return Question(
+            kind="change_set",
+            address=context.call,
+            agent=context.agent,
+            title=_title(changes, options.source if options.apply else None),
+            subject=subject,
+            content_hash=changes.hash,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            role=verdict.role,
+            findings=verdict.findings or _findings(collected),
+        )
+
+    def _collected(self) -> list[CallRow]:
+        """Calls that policy wanted asked about, once, with the whole change set."""
+        return [
+            c
+            for c in self._scene.journal.calls()
+            if c.ruling == "ask" and c.state == "done" and not c.review
+        ]
+
+    # -- after the human ----------------------------------------------------------------------
+
+    def _edit(self, changes: ChangeSet, review: ReviewRow, context: ToolContext) -> ChangeSet:
+        """The change set as the human wrote it, judged again; the workspace follows it."""
+        if changes.hash == self._scene.row().approved_hash:
+            return changes
+        edit = review.edited or {}
+        present = {f.path for f in changes.files}
+        try:
+            wanted = changes.with_files(edit.get("files", {}))
+            # A file that is no longer in the set was dropped before the run was interrupted here.
+            wanted = wanted.without([p for p in edit.get("drop", ()) if p in present])
+        except CrewsError as error:
+            raise ToolError(f"The human's edit cannot be made: {error.what}") from error
+        verdict = self._judge(wanted, context)
+        if verdict.ruling == "deny":
+            raise ToolError(f"Denied by policy after the edit ({verdict.rule}): {verdict.reason}")
+        self._scene.journal.set_run(approved_hash=wanted.hash)
+        become(self._scene.workspace, changes, wanted)
+        return wanted
+
+    def _release(self, changes: ChangeSet) -> ToolResult:
+        """Mark the changes as approved and apply them, if the run was asked to."""
+        self._scene.journal.set_run(approved_hash=changes.hash)
+        options = self._scene.options
+        if not options.apply or options.source is None:
+            return ToolResult("Finished. The changes are approved.")
+        try:
+            deliver(self._scene.journal.store, self._scene.settings, self._scene.row())
+        except CrewsError as error:
+            self._scene.journal.set_run(reason=f"the changes were not applied: {error.what}")
+            return ToolResult("Finished. The changes are approved; they could not be applied.")
+        return ToolResult("Finished. The changes are approved and applied.")
+
+
+def authors(threads: tuple[ThreadRow, ...], calls: tuple[CallRow, ...]) -> set[str]:
+    """Agents whose threads may have changed the workspace: those that could write, and did something."""
+    able = {t.path: t.agent for t in threads if t.grant.writes}
+    return {
+        able[c.path]
+        for c in calls
+        if c.path in able and c.state == "done" and c.effect in {"write", "execute"}
+    }
+
+
+def become(workspace: Workspace, changes: ChangeSet, wanted: ChangeSet) -> None:
+    """Make the workspace hold `wanted`, which was edited from `changes`."""
+    kept = {c.path: c for c in wanted.changes}
+    for change in changes.changes:
+        new = kept.get(change.path)
+        if new is None:
+            workspace.restore(change.path)
+        elif new != change and new.after is not None and new.after.text is not None:
+            workspace.write_text(new.path, new.after.text)
+
+
+def _findings(collected: list[CallRow]) -> tuple[Finding, ...]:
+    return tuple(Finding(**f) for call in collected for f in json.loads(call.findings))
+
+
+def _title(changes: ChangeSet, folder: str | None) -> str:
+    count = len(changes.files)
+    what = f"{count} changed file{'' if count == 1 else 's'}"
+    return f"Apply {what} to {folder or 'nothing yet'}" if folder else f"Accept {what}"

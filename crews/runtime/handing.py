@@ -1,0 +1,98 @@
+"""How does an agent end its thread? By one structured call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from crews.records.rows import Brief, HandOver
+from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+
+Confidence = Annotated[float, Field(ge=0, le=1)]
+
+
+class HandOverArgs(Args):
+    """What a worker leaves behind."""
+
+    summary: Annotated[str, Field(min_length=1, description="what was done and found")]
+    changes: Annotated[tuple[str, ...], Field(description="what you changed, one line each")] = ()
+    evidence: Annotated[tuple[str, ...], Field(description="calls that show it: TURN.INDEX")] = ()
+    confidence: Confidence
+    open_questions: tuple[str, ...] = ()
+
+
+class ReviewArgs(HandOverArgs):
+    """What a reviewer leaves behind."""
+
+    verdict: Annotated[
+        Literal["approve", "reject"], Field(description="of the change as it stands")
+    ]
+
+
+class HandOverTool(Tool[HandOverArgs]):
+    """Ends a worker's thread."""
+
+    name = "hand_over"
+    description = "End your work: say what was done, what shows it, and how sure you are."
+    effect = "read"
+    args = HandOverArgs
+    ends_thread = True
+
+    def preview(self, args: HandOverArgs, context: ToolContext) -> Preview:
+        """Policy may ask about low confidence."""
+        del context
+        return Preview(confidence=args.confidence)
+
+    async def run(self, args: HandOverArgs, context: ToolContext) -> ToolResult:
+        """Nothing but the end."""
+        del args, context
+        return ToolResult("Handed over.")
+
+    def handover(self, args: HandOverArgs) -> HandOver:
+        """The arguments are the hand-over."""
+        return HandOver(**args.model_dump())
+
+
+class ReviewTool(HandOverTool):
+    """Ends a reviewer's thread, with a verdict."""
+
+    description = "End your review: approve the change as it stands, or reject it with reasons."
+    args = ReviewArgs
+
+    async def run(self, args: HandOverArgs, context: ToolContext) -> ToolResult:
+        """A rejection without a reason helps nobody."""
+        del context
+        if isinstance(args, ReviewArgs) and args.verdict == "reject" and len(args.summary) < 20:
+            raise ToolError("say in `summary` what must change, file by file")
+        return ToolResult("Handed over.")
+
+
+class BriefArgs(Args):
+    """What the escalation agent tells the human."""
+
+    what: Annotated[str, Field(min_length=1, description="what is about to happen, in plain words")]
+    why: Annotated[str, Field(description="why it was stopped")]
+    risk: Literal["low", "medium", "high"]
+    checked: Annotated[tuple[str, ...], Field(description="what you checked")] = ()
+    recommendation: str
+    unknown: Annotated[tuple[str, ...], Field(description="what you could not know")] = ()
+
+
+class BriefTool(Tool[BriefArgs]):
+    """Ends the escalation agent's thread."""
+
+    name = "brief"
+    description = "End your work: brief the human who must decide."
+    effect = "read"
+    args = BriefArgs
+    ends_thread = True
+
+    async def run(self, args: BriefArgs, context: ToolContext) -> ToolResult:
+        """Nothing but the end."""
+        del args, context
+        return ToolResult("Briefed.")
+
+    def handover(self, args: BriefArgs) -> HandOver:
+        """The brief travels as JSON in the hand-over's summary."""
+        return HandOver(summary=Brief(**args.model_dump()).model_dump_json(), confidence=1.0)

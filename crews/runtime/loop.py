@@ -1,0 +1,262 @@
+"""What does an agent do, turn by turn? One loop for supervisor, workers and escalation agent.
+
+A turn: reserve budget -> ask the model -> record -> take every call through the gate -> record -> next turn,
+until a call hands over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crews.errors import StopRun
+from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
+from crews.records.store import dump
+from crews.runtime import metering, prompts
+from crews.runtime.conversation import Conversation
+from crews.runtime.flags import flags_of
+from crews.runtime.models import Block, ModelAnswer, ModelRequest
+from crews.runtime.reviewing import ask_model
+from crews.runtime.scene import Scene
+from crews.runtime.together import together
+from crews.safety.autonomy import turns_allowed
+from crews.teams.spec import AgentSpec
+from crews.tools.base import ToolContext
+from crews.tools.gate import AnyTool, Seat
+
+GRACE_TURNS = 2
+"""Turns beyond the last one in which an agent may still hand over."""
+CALLS_A_TURN = 64
+"""Calls of one answer that are looked at; more are refused."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """One thread at work."""
+
+    scene: Scene
+    agent: AgentSpec
+    thread: ThreadRow
+    tools: Mapping[str, AnyTool]
+    ending: str
+    """Tool that hands over; empty: the first answer without calls does."""
+    began: float = 0.0
+
+    async def run(self) -> HandOver:
+        """Work until the agent hands over; from wherever the journal says that the thread stands.
+
+        Raises:
+            Waiting: a human must decide first.
+            StopRun: the run is to end.
+        """
+        talk = Conversation.load(self.scene.journal, self.thread)
+        self.began = time.monotonic()
+        try:
+            while True:
+                if talk.last is not None and (outcome := await self._settle(talk)):
+                    return self._end(outcome)
+                if outcome := self._overdue(talk):
+                    return self._end(outcome)
+                await self._turn(talk)
+        finally:
+            self.scene.journal.add_working_time(self.thread.path, time.monotonic() - self.began)
+
+    # -- one turn -----------------------------------------------------------------------------
+
+    async def _turn(self, talk: Conversation) -> None:
+        if self.scene.journal.stop_asked():
+            raise StopRun("stopped by a human")
+        finish_now = await metering.reserve(
+            self.scene, self.thread, self.agent, talk, self._worked()
+        )
+        request = self._request(talk, forced=finish_now or self._last_turn(talk))
+        self._tell("turn_started", turn=talk.turns)
+        answer = await ask_model(self.scene, self.thread, request)
+        turn, calls = self._rows(talk, request, answer)
+        self.scene.journal.record_turn(turn, calls)
+        self._tell(
+            "turn_ended", turn=turn.turn, tokens=turn.tokens, money=turn.money, text=_said(answer)
+        )
+        talk.add_turn(turn, calls)
+
+    def _request(self, talk: Conversation, *, forced: bool) -> ModelRequest:
+        model = self.thread.model
+        return ModelRequest(
+            thread=self.thread.path,
+            turn=talk.turns,
+            agent=self.agent.name,
+            model=model,
+            system=self.thread.system,
+            tools=talk.tools,
+            messages=tuple(talk.messages),
+            max_tokens=self.agent.max_tokens,
+            forced_tool=self.ending if forced and self.ending else None,
+            fallback=() if self.scene.options.model else self.agent.oversight.fallback,
+        )
+
+    def _rows(
+        self, talk: Conversation, request: ModelRequest, answer: ModelAnswer
+    ) -> tuple[TurnRow, list[CallRow]]:
+        """The rows of an answer: the turn, and its calls as proposed."""
+        turn = TurnRow(
+            run=self.thread.run,
+            path=self.thread.path,
+            turn=talk.turns,
+            request_hash=request.digest(),
+            model=answer.model,
+            blocks=dump(list(answer.blocks)),
+            stop_reason=answer.stop_reason,
+            notice=self._notice(talk, answer),
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cache_write_tokens=answer.cache_write_tokens,
+            cache_read_tokens=answer.cache_read_tokens,
+            money=answer.money,
+            seconds=answer.seconds,
+            ended_at=time.time(),
+        )
+        uses = [b for b in answer.blocks if b.get("type") == "tool_use"]
+        # An answer that was cut off may hold half a call: none of its calls happens.
+        whole = uses if answer.stop_reason != "max_tokens" else uses[:-1]
+        allowed = metering.calls_left(self.scene, self.thread)
+        return turn, [self._call(turn, i, use, i < allowed) for i, use in enumerate(whole)]
+
+    def _call(self, turn: TurnRow, place: int, use: Block, allowed: bool) -> CallRow:
+        tool = self.tools.get(use["name"])
+        too_many = place >= CALLS_A_TURN
+        denied = too_many or not allowed
+        why = (
+            f"more than {CALLS_A_TURN} calls in one turn"
+            if too_many
+            else "the limit of tool calls is reached"
+        )
+        return CallRow(
+            run=turn.run,
+            path=turn.path,
+            turn=turn.turn,
+            place=place,
+            use_id=use["id"],
+            tool=use["name"],
+            arguments=dump(use.get("input") or {}),
+            effect=tool.effect if tool else "external",
+            ruling="deny" if denied else "",
+            rule="limit" if denied else "",
+            reason=why if denied else "",
+            findings="[]",
+            state="denied" if denied else "proposed",
+            result=f"Denied: {why}." if denied else "",
+            whole_result=None,
+            is_error=denied,
+            review="",
+            epoch=self.scene.journal.epoch,
+            expected="",
+            started_at=None,
+            ended_at=turn.ended_at if denied else None,
+        )
+
+    def _notice(self, talk: Conversation, answer: ModelAnswer) -> str:
+        """What the engine adds to the next message."""
+        if not self.ending:
+            return ""
+        if not any(b.get("type") == "tool_use" for b in answer.blocks):
+            return prompts.NO_CALL.format(ending=self.ending)
+        if talk.turns + 2 == self.agent.max_iter:
+            return prompts.LAST_TURN.format(ending=self.ending)
+        return ""
+
+    # -- its calls ----------------------------------------------------------------------------
+
+    async def _settle(self, talk: Conversation) -> HandOver | None:
+        """Take the last turn's calls to their ends; returns the hand-over, if one was made."""
+        seat = self._seat()
+        done: list[CallRow] = []
+        for group in grouped(talk.calls, self.tools):
+            done += await together([self.scene.gate.settle(call, seat) for call in group])
+        for call in done:
+            tool = self.tools.get(call.tool)
+            if call.state == "done" and tool is not None and tool.ends_thread:
+                return tool.handover(tool.args.model_validate(call.args))
+        if not self.ending and not talk.calls and talk.last is not None:
+            return HandOver(summary=_text(talk.last.content))
+        talk.add_results(done)
+        return None
+
+    def _seat(self) -> Seat:
+        names = frozenset(self.tools)
+        context = ToolContext(
+            workspace=self.scene.workspace,
+            sandbox=self.scene.sandbox,
+            sandbox_error=self.scene.sandbox_error,
+            agent=self.agent.name,
+            thread=self.thread.path,
+            call="",
+            writable=self.thread.grant.writes,
+        )
+        standing = self.scene.standing(self.agent, self.thread, names)
+        return Seat(self.agent.name, self.agent.oversight.duty, self.tools, standing, context)
+
+    # -- its end ------------------------------------------------------------------------------
+
+    def _last_turn(self, talk: Conversation) -> bool:
+        return talk.turns >= self.agent.max_iter - 1
+
+    def _overdue(self, talk: Conversation) -> HandOver | None:
+        """A thread that was told to end and did not is ended by the engine."""
+        most = turns_allowed(self.scene.level(self.agent)) if not self.ending else None
+        if most is not None and talk.turns >= most:
+            return HandOver(summary=_newest_text(talk))
+        if talk.turns < self.agent.max_iter + GRACE_TURNS:
+            return None
+        return HandOver(
+            summary=f"[ended by the engine after {talk.turns} turns without a hand-over]\n"
+            + _newest_text(talk)
+        )
+
+    def _end(self, outcome: HandOver) -> HandOver:
+        journal, path = self.scene.journal, self.thread.path
+        after = self.scene.workspace.tree_hash()
+        flags = flags_of(outcome, journal.calls(path), self.tools, self.ending)
+        journal.end_thread(path, outcome, flags=flags, hash_after=after)
+        self._tell("thread_ended", state="done", text=outcome.summary.partition("\n")[0][:200])
+        return outcome
+
+    def _worked(self) -> float:
+        return time.monotonic() - self.began
+
+    def _tell(self, kind: str, **values: object) -> None:
+        self.scene.emit(kind, thread=self.thread.path, agent=self.agent.name, **values)  # type: ignore[arg-type]
+
+
+def grouped(calls: Sequence[CallRow], tools: Mapping[str, AnyTool]) -> list[list[CallRow]]:
+    """Calls in groups that run one after the other; within a group all run at once.
+
+    Reads and delegations stand together; everything that may change the workspace stands alone, in order.
+    """
+    groups: list[list[CallRow]] = []
+    together_before = False
+    for call in calls:
+        tool = tools.get(call.tool)
+        free = tool is not None and tool.effect == "read" and not tool.ends_thread
+        if free and together_before:
+            groups[-1].append(call)
+        else:
+            groups.append([call])
+        together_before = free
+    return groups
+
+
+def _said(answer: ModelAnswer) -> str:
+    return _text(answer.blocks).strip().partition("\n")[0][:200]
+
+
+def _text(blocks: Sequence[Block]) -> str:
+    return "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text")
+
+
+def _newest_text(talk: Conversation) -> str:
+    """What the model last said in words."""
+    for message in reversed(talk.messages):
+        if message["role"] == "assistant" and (text := _text(message["content"])):
+            return text
+    return ""

@@ -1,0 +1,240 @@
+"""How is a model asked, and what does an answer hold and cost?"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from crews.errors import KeyMissing, ModelAuthError, ModelError
+from crews.records.rows import NANO
+from crews.records.store import dump
+from crews.settings import Settings
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from anthropic.types import Message
+
+Block = dict[str, Any]
+"""One content block of the Messages API, kept as it came."""
+MARK: Block = {"type": "ephemeral"}
+"""Cache mark: what stands before it need not be paid in full again."""
+BROKEN_STREAMS = 2
+"""How often an answer that broke off is asked for again; before its first byte the SDK retries itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One request, as the provider sees it, and where it belongs."""
+
+    thread: str
+    turn: int
+    agent: str
+    model: str
+    system: str
+    tools: tuple[Block, ...]
+    messages: tuple[Block, ...]
+    max_tokens: int
+    forced_tool: str | None = None
+    fallback: tuple[str, ...] = ()
+
+    def body(self, model: str = "") -> Block:
+        """The request's JSON. One mark covers tools and system, one the newest turn.
+
+        The mark on the newest turn is the API's own automatic one, at the top level, so that the bytes
+        of earlier messages never change.
+        """
+        body: Block = {
+            "model": model or self.model,
+            "max_tokens": self.max_tokens,
+            "system": [{"type": "text", "text": self.system, "cache_control": MARK}],
+            "tools": list(self.tools),
+            "messages": list(self.messages),
+            "cache_control": MARK,
+        }
+        if not self.tools:
+            del body["tools"]
+        if self.forced_tool:
+            body["tool_choice"] = {"type": "tool", "name": self.forced_tool}
+        return body
+
+    def digest(self) -> str:
+        """SHA-256 of what the provider sees."""
+        return hashlib.sha256(dump(self.body()).encode(errors="surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """One answer."""
+
+    blocks: tuple[Block, ...]
+    stop_reason: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cache_write_tokens: int
+    cache_read_tokens: int
+    money: int | None
+    """Nano-dollars; None: no price is known."""
+    seconds: float = 0.0
+
+
+class Model(Protocol):
+    """Whoever answers: Claude, a tape, a recorder around either."""
+
+    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+        """Answer one request.
+
+        Raises:
+            ModelAuthError: the credentials were refused.
+            ModelError: every retry and every fallback failed.
+        """
+        ...
+
+
+class Claude:
+    """Any endpoint that speaks the Messages API, by the `anthropic` SDK, streaming."""
+
+    def __init__(self, client: AsyncAnthropic) -> None:
+        self._client = client
+
+    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+        """Answer one request; see `Model`."""
+        errors: list[str] = []
+        for model in (request.model, *request.fallback):
+            try:
+                return await self._retrying(request, model, on_retry)
+            except ModelError as error:
+                errors.append(f"{model}: {error.what}")
+                on_retry(errors[-1])
+        raise ModelError(
+            "no model answered: " + "; ".join(errors),
+            hint="try again later: the run keeps its place",
+        )
+
+    async def _retrying(
+        self, request: ModelRequest, model: str, on_retry: Callable[[str], None]
+    ) -> ModelAnswer:
+        for attempt in range(BROKEN_STREAMS + 1):
+            try:
+                return await self._once(request, model)
+            except _BrokenStream as error:
+                on_retry(f"{model}: {error}")
+                await asyncio.sleep(0.5 * 2**attempt)
+        raise ModelError("the answer broke off every time")
+
+    async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
+        import anthropic
+
+        began = time.monotonic()
+        try:
+            async with self._client.messages.stream(**request.body(model)) as stream:
+                message = await stream.get_final_message()
+        except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
+            raise ModelAuthError(
+                f"the model's endpoint refused the key: {_short(error)}",
+                hint="check ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is set)",
+            ) from error
+        except anthropic.APIStatusError as error:
+            raise ModelError(_short(error)) from error
+        except anthropic.APIConnectionError as error:
+            raise ModelError(f"cannot be reached: {_short(error)}") from error
+        except (anthropic.AnthropicError, ValueError, RuntimeError, OSError) as error:
+            raise _BrokenStream(_short(error)) from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] in {"httpx2", "httpcore2", "h11"}:
+                raise _BrokenStream(_short(error)) from error
+            raise
+        if message.stop_reason is None:
+            raise _BrokenStream("the answer broke off")
+        return _answer(cast("Message", message), model, time.monotonic() - began)
+
+
+class _BrokenStream(Exception):
+    """An answer that began and did not end."""
+
+
+def _short(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:300]
+
+
+def _answer(message: Message, model: str, seconds: float) -> ModelAnswer:
+    usage = message.usage
+    read, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    return ModelAnswer(
+        blocks=tuple(b.to_dict(mode="json", exclude_unset=True) for b in message.content),
+        stop_reason=message.stop_reason or "",
+        model=model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_write_tokens=write,
+        cache_read_tokens=read,
+        money=price(model, usage.input_tokens, usage.output_tokens, write, read),
+        seconds=seconds,
+    )
+
+
+def price(
+    model: str, input_tokens: int, output_tokens: int, cache_write: int = 0, cache_read: int = 0
+) -> int | None:
+    """Nano-dollars by the price list of `genai-prices`; None: it does not know the model."""
+    from genai_prices import Usage, calc_price
+
+    usage = Usage(
+        input_tokens=input_tokens + cache_write + cache_read,
+        output_tokens=output_tokens,
+        cache_write_tokens=cache_write,
+        cache_read_tokens=cache_read,
+    )
+    try:
+        total = calc_price(usage, model, provider_id="anthropic").total_price
+    except (LookupError, ValueError):
+        return None
+    return int((Decimal(total) * NANO).to_integral_value())
+
+
+@dataclass(slots=True)
+class ModelSource:
+    """Makes the run's model when it is first needed: importing the SDK costs more than a run's rest."""
+
+    settings: Settings
+    _client: list[Claude] = field(default_factory=list[Claude])
+
+    def check(self) -> None:
+        """Raise KeyMissing where no model could be asked."""
+        s = self.settings
+        if s.api_key is None and s.auth_token is None and s.base_url is None:
+            raise KeyMissing(
+                "no model can be asked: there is no key, no endpoint and no tape",
+                hint=(
+                    "do one of these:\n"
+                    "    export ANTHROPIC_API_KEY=...        a key for Claude\n"
+                    "    export ANTHROPIC_BASE_URL=http://localhost:11434   any endpoint that speaks the "
+                    "Messages API\n"
+                    "    crews run ... --tape FILE           replay a recorded run (see `crews demo`)"
+                ),
+            )
+
+    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+        """Answer one request; see `Model`."""
+        if not self._client:
+            self._client.append(await asyncio.to_thread(self._connect))
+        return await self._client[0].ask(request, on_retry)
+
+    def _connect(self) -> Claude:
+        self.check()
+        from anthropic import AsyncAnthropic
+
+        s = self.settings
+        # An endpoint of the user's own may want no key at all, but the SDK wants to send one.
+        key = s.api_key.get_secret_value() if s.api_key else None
+        token = s.auth_token.get_secret_value() if s.auth_token else None
+        if key is None and token is None:
+            key = "none"
+        return Claude(
+            AsyncAnthropic(api_key=key, auth_token=token, base_url=s.base_url, max_retries=4)
+        )

@@ -1,0 +1,131 @@
+"""What is the plan, how far is it, and what may be delegated next? Reads of the journal; no state of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from crews.records.journal import Journal
+from crews.records.rows import ThreadRow
+from crews.teams.spec import TeamSpec
+from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+
+MOST_STEPS = 50
+
+StepId = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Step(Args):
+    """One step of a plan."""
+
+    id: StepId
+    agent: str
+    task: Annotated[str, Field(min_length=1)]
+    expected_output: str
+    acceptance: Annotated[str, Field(description="how to see that it is done")] = ""
+    depends_on: tuple[StepId, ...] = ()
+
+
+class PlanArgs(Args):
+    """A whole plan; a new one replaces the old."""
+
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The newest plan of a supervisor's thread, and the delegations that were made."""
+
+    steps: tuple[Step, ...]
+    delegations: tuple[ThreadRow, ...]
+
+    def step(self, name: str) -> Step | None:
+        """The step of that id."""
+        return next((s for s in self.steps if s.id == name), None)
+
+    def latest(self, step: str) -> ThreadRow | None:
+        """The newest delegation of a step."""
+        return next((t for t in reversed(self.delegations) if t.step == step), None)
+
+    def finished(self, step: str) -> bool:
+        """Has a delegation of the step handed over?"""
+        thread = self.latest(step)
+        return thread is not None and thread.state == "done"
+
+    def blocked_by(self, step: Step) -> tuple[str, ...]:
+        """Dependencies that have not handed over."""
+        return tuple(d for d in step.depends_on if not self.finished(d))
+
+    def ready(self) -> tuple[Step, ...]:
+        """Steps that were never delegated and that nothing holds back."""
+        return tuple(s for s in self.steps if self.latest(s.id) is None and not self.blocked_by(s))
+
+
+def current_plan(journal: Journal, path: str) -> Plan | None:
+    """The plan that the supervisor's thread works by; None: it has made none."""
+    made = [c for c in journal.calls(path) if c.tool == PlanTool.name and c.state == "done"]
+    if not made:
+        return None
+    steps = PlanArgs.model_validate(made[-1].args).steps
+    prefix = path.rstrip("/") + "/"
+    threads = journal.threads()
+    mine = tuple(t for t in threads if t.kind == "delegation" and t.path.startswith(prefix))
+    return Plan(steps, mine)
+
+
+class PlanTool(Tool[PlanArgs]):
+    """Writes the plan down."""
+
+    name = "plan"
+    description = "Lay out the work in steps, each for one agent. A new plan replaces the old one."
+    effect = "read"
+    args = PlanArgs
+    review_kind = "plan"
+    planning = True
+
+    def __init__(self, team: TeamSpec) -> None:
+        self._team = team
+
+    def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
+        """Refuse a plan that cannot be carried out, before anybody is asked about it."""
+        del context
+        _check(args.steps, self._team)
+        return Preview()
+
+    async def run(self, args: PlanArgs, context: ToolContext) -> ToolResult:
+        """The plan is the call itself."""
+        del context
+        ready = [s.id for s in args.steps if not s.depends_on]
+        return ToolResult(f"Planned. Ready now, delegate in one turn: {', '.join(ready)}.")
+
+
+def _check(steps: Sequence[Step], team: TeamSpec) -> None:
+    ids = [s.id for s in steps]
+    doubled = sorted({i for i in ids if ids.count(i) > 1})
+    if doubled:
+        raise ToolError(f"step ids must differ: {', '.join(doubled)}")
+    able = {a.name for a in team.agents if a.oversight.duty in {"worker", "reviewer"}}
+    for step in steps:
+        if step.agent not in able:
+            raise ToolError(
+                f"step {step.id}: no agent `{step.agent}`; there are: {', '.join(sorted(able))}"
+            )
+        unknown = [d for d in step.depends_on if d not in ids]
+        if unknown:
+            raise ToolError(
+                f"step {step.id} depends on steps that do not exist: {', '.join(unknown)}"
+            )
+    _check_acyclic(steps)
+
+
+def _check_acyclic(steps: Sequence[Step]) -> None:
+    left = {s.id: set(s.depends_on) for s in steps}
+    while left:
+        free = {i for i, needs in left.items() if not needs & left.keys()}
+        if not free:
+            raise ToolError(f"these steps wait for each other: {', '.join(sorted(left))}")
+        for i in free:
+            del left[i]

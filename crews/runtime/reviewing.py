@@ -1,0 +1,95 @@
+"""How does a review come about: with a brief where work is sensitive, with the facts alone where it cannot be?"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from crews.errors import ModelError, StopRun, Waiting
+from crews.records import inbox, ledger
+from crews.records.inbox import Question
+from crews.records.rows import ReviewRow, ThreadRow
+from crews.runtime.models import ModelAnswer, ModelRequest
+
+if TYPE_CHECKING:
+    from crews.runtime.scene import Scene
+
+
+async def open_review(scene: Scene, question: Question, call: dict[str, Any]) -> ReviewRow:
+    """Open a review; whatever the escalation agent does, the question reaches the human."""
+    from crews.runtime.escalation import brief_on
+
+    if question.brief is None and sensitive(question):
+        try:
+            question = replace(question, brief=await brief_on(scene, question))
+        except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
+            logger.exception("the brief for {} failed", question.address)
+            question = replace(
+                question, brief_note=f"no brief: {type(error).__name__}: {error}"[:500]
+            )
+    elif question.brief is None and not question.brief_note:
+        question = replace(question, brief_note="not security-sensitive: no brief was asked for")
+    question = replace(question, subject=scene.redactor.json(question.subject))
+    review = inbox.open_review(scene.journal, question, **call)
+    path = question.address.rpartition(":")[0] or question.address
+    scene.emit(
+        "review_opened", thread=path, agent=question.agent, text=review.title, review=review.id
+    )
+    return review
+
+
+def sensitive(question: Question) -> bool:
+    """Does this go to the escalation agent first?"""
+    return bool(question.findings or question.role) or question.subject.get("escalated") is True
+
+
+async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> ModelAnswer:
+    """Ask the model; where nothing answers, a human decides whether to try again."""
+
+    def on_retry(text: str) -> None:
+        scene.emit("retry", thread=thread.path, agent=request.agent, text=text)
+
+    try:
+        return await scene.model.ask(request, on_retry)
+    except ModelError as error:
+        ledger.release(scene.journal, thread.path, request.turn)
+        if thread.kind == "brief":
+            raise
+        _open_outage(scene, request, error)
+        raise Waiting(request.thread) from error
+    except Exception:
+        ledger.release(scene.journal, thread.path, request.turn)
+        raise
+
+
+def _open_outage(scene: Scene, request: ModelRequest, error: ModelError) -> None:
+    """One open question for an outage, however many threads meet it."""
+    run = scene.journal.run
+    reviews = inbox.list_reviews(scene.journal.store, run=run, state=None)
+    outages = [r for r in reviews if r.kind == "model"]
+    if any(r.state == "open" for r in outages):
+        return
+    if outages and outages[-1].decision == "stop":
+        raise StopRun(f"stopped at review {outages[-1].id}: {error.what}")
+    question = Question(
+        kind="model",
+        address=f"{request.thread}#model",
+        agent=request.agent,
+        title=f"The model of {request.agent} could not be asked",
+        subject={"error": error.what, "model": request.model},
+        content_hash=hashlib.sha256(error.what.encode()).hexdigest(),
+        rule="model-outage",
+        reason=error.what,
+        brief_note="not security-sensitive: no brief was asked for",
+    )
+    review = inbox.open_review(scene.journal, question)
+    scene.emit(
+        "review_opened",
+        thread=request.thread,
+        agent=request.agent,
+        text=review.title,
+        review=review.id,
+    )

@@ -1,0 +1,95 @@
+"""What does everything that works on one run share?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from crews.records.events import Event, EventKind, Listener
+from crews.records.journal import Journal
+from crews.records.rows import RunOptions, RunRow, ThreadRow, dollars
+from crews.runtime.models import Model
+from crews.safety.action import Standing
+from crews.safety.grants import narrow_level
+from crews.safety.redact import Redactor
+from crews.settings import Settings
+from crews.teams.spec import AgentSpec, TeamSpec
+from crews.tools.gate import AnyTool, Gate
+from crews.tools.sandbox import Sandbox
+from crews.tools.workspace import Workspace
+
+
+@dataclass(slots=True)
+class Scene:
+    """One activation of one run."""
+
+    journal: Journal
+    team: TeamSpec
+    goal: str
+    options: RunOptions
+    settings: Settings
+    workspace: Workspace
+    sandbox: Sandbox | None
+    sandbox_error: str
+    model: Model
+    redactor: Redactor
+    tools: dict[str, AnyTool]
+    """The registered tools; control tools are made per thread."""
+    listener: Listener
+    slots: asyncio.Semaphore
+    """Delegations that may run at once."""
+    gate: Gate = field(init=False)
+    protected: tuple[str, ...] = ()
+    """Globs of the team's own files, where they lie in the workspace."""
+    began: float = field(default_factory=time.monotonic)
+
+    def emit(self, kind: EventKind, **values: object) -> None:
+        """Tell the listener; a listener that breaks stops nothing."""
+        row = self.journal.row() if kind in _WITH_TOTALS else None
+        totals = {"run_tokens": row.tokens, "run_money": row.money} if row else {}
+        event = Event(kind=kind, run=self.journal.run, at=time.time(), **totals, **values)  # type: ignore[arg-type]
+        try:
+            self.listener(event)
+        except Exception:  # noqa: BLE001 - loguru is told, and it fails closed
+            logger.exception("a listener broke at {}", kind)
+
+    def row(self) -> RunRow:
+        """The run as it stands."""
+        return self.journal.row()
+
+    def worked(self) -> float:
+        """Seconds of this activation."""
+        return time.monotonic() - self.began
+
+    def level(self, agent: AgentSpec) -> int:
+        """The agent's autonomy: never above the run's."""
+        return narrow_level(self.options.autonomy, agent.oversight.autonomy)
+
+    def standing(
+        self, agent: AgentSpec, thread: ThreadRow, tools: frozenset[str]
+    ) -> Callable[[], Standing]:
+        """What policy must know of a thread beside its actions."""
+        grant = thread.grant
+        level = self.level(agent)
+        sandbox = self.sandbox.name if self.sandbox else ""
+
+        def now() -> Standing:
+            row = self.journal.row()
+            return Standing(
+                autonomy=level,
+                observe=self.options.observe,
+                granted_tools=tools,
+                write_paths=grant.write_paths,
+                spent=dollars(row.money),
+                sandbox=sandbox,
+                protected=self.protected,
+            )
+
+        return now
+
+
+_WITH_TOTALS = {"turn_ended", "run_ended", "run_waiting"}

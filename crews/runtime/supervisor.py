@@ -1,0 +1,106 @@
+"""What can a supervisor do beside planning and delegating? Ask a human, escalate, and finish."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from crews.records.inbox import Question
+from crews.records.rows import ReviewRow
+from crews.runtime.delegation import DelegateTool, Worker
+from crews.runtime.finishing import FinishTool
+from crews.runtime.planning import PlanTool
+from crews.runtime.scene import Scene
+from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolResult
+from crews.tools.gate import AnyTool
+
+
+class AskHumanArgs(Args):
+    """A question."""
+
+    question: Annotated[str, Field(min_length=1)]
+    context: Annotated[str, Field(description="what the human must know to answer")] = ""
+
+
+class AskHumanTool(Tool[AskHumanArgs]):
+    """Puts a question to a human and waits for the answer."""
+
+    name = "ask_human"
+    description = "Ask a human what nobody in the team can know. The run waits for the answer."
+    effect = "read"
+    args = AskHumanArgs
+
+    async def run(self, args: AskHumanArgs, context: ToolContext) -> ToolResult:
+        """Always a review."""
+        raise NeedsReview(_question(args.question, args.context, context, escalated=False))
+
+    async def decided(
+        self, args: AskHumanArgs, context: ToolContext, review: ReviewRow
+    ) -> ToolResult:
+        """The answer, marked as a human's."""
+        del args, context
+        return ToolResult(f"<human>{review.answer}</human>")
+
+
+class EscalateArgs(Args):
+    """Something that a human must decide."""
+
+    what: Annotated[str, Field(min_length=1, description="what must be decided")]
+    why: Annotated[str, Field(description="why it is sensitive or unclear")]
+    positions: Annotated[
+        tuple[str, ...], Field(description="where agents disagree: each position in one line")
+    ] = ()
+
+
+class EscalateTool(Tool[EscalateArgs]):
+    """Has the escalation agent brief a human, who decides."""
+
+    name = "escalate"
+    description = "Put something security-sensitive, or a disagreement, to a human with a brief. The run waits."
+    effect = "read"
+    args = EscalateArgs
+
+    async def run(self, args: EscalateArgs, context: ToolContext) -> ToolResult:
+        """Always a review, with a brief."""
+        text = "\n".join((args.why, *args.positions))
+        raise NeedsReview(_question(args.what, text, context, escalated=True))
+
+    async def decided(
+        self, args: EscalateArgs, context: ToolContext, review: ReviewRow
+    ) -> ToolResult:
+        """The decision, marked as a human's."""
+        del args, context
+        return ToolResult(f"<human>{review.answer}</human>")
+
+
+def _question(text: str, more: str, context: ToolContext, *, escalated: bool) -> Question:
+    subject: dict[str, Any] = {"question": text, "context": more}
+    if escalated:
+        subject["escalated"] = True
+    return Question(
+        kind="question",
+        address=context.call,
+        agent=context.agent,
+        title=f"{context.agent} asks: {text.partition(chr(10))[0][:120]}",
+        subject=subject,
+        content_hash=hashlib.sha256(f"{text}\n{more}".encode()).hexdigest(),
+        rule="escalated" if escalated else "asked",
+        reason="the supervisor escalated this" if escalated else "the supervisor asked",
+    )
+
+
+def supervisor_tools(
+    scene: Scene, path: str, own: dict[str, AnyTool], worker: Worker
+) -> dict[str, AnyTool]:
+    """The supervisor's tools: its own reading ones, and control over the team."""
+    control: tuple[AnyTool, ...] = (
+        PlanTool(scene.team),
+        DelegateTool(scene, path, worker),
+        AskHumanTool(),
+        EscalateTool(),
+        FinishTool(scene, path),
+    )
+    reading = {n: t for n, t in own.items() if t.effect == "read"}
+    return reading | {t.name: t for t in control}

@@ -1,0 +1,76 @@
+"""Who answers when a tape does, and who writes one down?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from crews.records import tape
+from crews.records.store import dump
+from crews.records.tape import TapeEntry, TapeUsage, load_tape
+from crews.runtime.models import Model, ModelAnswer, ModelRequest
+from crews.safety.redact import Redactor
+
+
+class Player:
+    """Answers from a tape."""
+
+    def __init__(self, path: Path) -> None:
+        self._tape = load_tape(path)
+
+    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+        """The answer on the tape; TapeMismatch if there is none for this request."""
+        del on_retry
+        entry = tape.find(self._tape, request.thread, request.turn, request.body())
+        await asyncio.sleep(entry.pause)
+        return ModelAnswer(
+            blocks=entry.answer,
+            stop_reason=entry.stop_reason,
+            model=entry.model,
+            input_tokens=entry.usage.input_tokens,
+            output_tokens=entry.usage.output_tokens,
+            cache_write_tokens=entry.usage.cache_write_tokens,
+            cache_read_tokens=entry.usage.cache_read_tokens,
+            money=entry.usage.money,
+            seconds=entry.seconds,
+        )
+
+
+class Recorder:
+    """Asks another model and writes its answers to a tape, secrets replaced."""
+
+    def __init__(self, inner: Model, path: Path, redactor: Redactor, note: str) -> None:
+        self._inner = inner
+        self._path = path
+        self._redactor = redactor
+        if not path.exists() or not path.stat().st_size:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(tape.header(note), encoding="utf-8")
+
+    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+        """Ask, then write the answer down."""
+        answer = await self._inner.ask(request, on_retry)
+        body = request.body()
+        entry = TapeEntry(
+            thread=request.thread,
+            turn=request.turn,
+            model=answer.model,
+            answer=answer.blocks,
+            stop_reason=answer.stop_reason,
+            usage=TapeUsage(
+                input_tokens=answer.input_tokens,
+                output_tokens=answer.output_tokens,
+                cache_write_tokens=answer.cache_write_tokens,
+                cache_read_tokens=answer.cache_read_tokens,
+                money=answer.money,
+            ),
+            seconds=round(answer.seconds, 3),
+            request=tape.digest(body),
+            fixed=tape.digest([body.get("system"), body.get("tools")]),
+            new=tape.newest(request.messages),
+        )
+        line = self._redactor.text(dump(entry)) + "\n"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+        return answer

@@ -1,0 +1,150 @@
+"""How do a team's tasks run: in the order of their `context`, independent ones at once?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from crews.errors import StopRun, UsageError
+from crews.records.rows import ThreadRow
+from crews.runtime import crew, prompts
+from crews.runtime.scene import Scene
+from crews.runtime.supervisor import supervisor_tools
+from crews.runtime.threads import granted, is_plain, open_thread, with_ending, work
+from crews.teams.spec import AgentSpec, TaskSpec
+from crews.tools.gate import AnyTool
+
+if TYPE_CHECKING:
+    from crewai import Task
+    from crewai.agents.agent_builder.base_agent import BaseAgent
+
+
+class Tasking:
+    """A run's tasks. Each starts as soon as those before it have handed over."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._running: dict[str, asyncio.Task[ThreadRow]] = {}
+
+    async def run(self) -> ThreadRow:
+        """Kick off the crew; returns the last task's thread. A task that is finished is not run again."""
+        team = self._scene.team
+        crew.quiet(self._scene.settings.home / "crewai")
+        agents: list[BaseAgent] = []
+        tasks: list[Task] = []
+        for task in ordered(team.tasks):
+            agent = crew.make_agent(self._agent(task), self._executor(task))
+            agents.append(agent)
+            tasks.append(crew.make_task(task.description, task.expected_output, agent, task.name))
+        try:
+            self._start_ready()
+            await crew.kick_off(team.name, agents, tasks)
+            return await self._running[ordered(team.tasks)[-1].name]
+        finally:
+            for running in self._running.values():
+                running.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _executor(self, task: TaskSpec) -> crew.Execute:
+        async def execute() -> str:
+            self._start_ready()
+            row = await self._running[task.name]
+            self._start_ready()
+            return row.outcome.summary if row.outcome else ""
+
+        return execute
+
+    def _start_ready(self) -> None:
+        """Start every task whose `context` is finished: CrewAI walks them in order, the work runs at once."""
+        for task in self._scene.team.tasks:
+            if task.name not in self._running and all(self._finished(n) for n in task.context):
+                running = asyncio.ensure_future(self._work(task))
+                running.add_done_callback(self._one_ended)
+                self._running[task.name] = running
+
+    def _one_ended(self, running: asyncio.Task[ThreadRow]) -> None:
+        if not running.cancelled() and running.exception() is None:
+            self._start_ready()
+
+    def _finished(self, name: str) -> bool:
+        running = self._running.get(name)
+        return (
+            running is not None
+            and running.done()
+            and not running.cancelled()
+            and not running.exception()
+        )
+
+    def _agent(self, task: TaskSpec) -> AgentSpec:
+        team = self._scene.team
+        agent = team.agent(task.agent) if task.agent else team.on_duty("supervisor")
+        if agent is None:
+            raise UsageError(f"task `{task.name}` has no agent and the team has no supervisor")
+        return agent
+
+    def _path(self, task: TaskSpec) -> str:
+        return "/" if len(self._scene.team.tasks) == 1 else f"/{task.name}"
+
+    async def _work(self, task: TaskSpec) -> ThreadRow:
+        scene, agent, path = self._scene, self._agent(task), self._path(task)
+        tools = self._tools(agent, task, path)
+        context = [self._result(name) for name in task.context]
+        row = open_thread(
+            scene,
+            path=path,
+            kind="task",
+            agent=agent,
+            task=task.description,
+            step=task.name,
+            brief=prompts.task_brief(task, context),
+            tools=tools,
+            limits=task.oversight.limits,
+        )
+        done = await work(scene, agent, row, tools)
+        if task.output_file and done.outcome:
+            scene.workspace.write_text(task.output_file, done.outcome.summary + "\n")
+        return done
+
+    def _result(self, name: str) -> str:
+        row = self._running[name].result()
+        if row.outcome is None:
+            raise StopRun(f"task {name} ended without a hand-over", status="failed")
+        return prompts.handed_over(row, row.outcome)
+
+    def _tools(self, agent: AgentSpec, task: TaskSpec, path: str) -> dict[str, AnyTool]:
+        own = granted(self._scene, agent, {*agent.tools, *task.tools})
+        if is_plain(self._scene, agent):
+            return own
+        if agent.oversight.duty == "supervisor":
+            return supervisor_tools(self._scene, path, own, self._delegate)
+        return with_ending(agent, own)
+
+    async def _delegate(
+        self, agent: AgentSpec, row: ThreadRow, tools: dict[str, AnyTool]
+    ) -> ThreadRow:
+        """One delegation, as a CrewAI task executed by a fresh agent."""
+        scene = self._scene
+
+        async def execute() -> str:
+            done = await work(scene, agent, row, tools)
+            return done.outcome.summary if done.outcome else ""
+
+        async with scene.slots:
+            await crew.run_task(row.task, row.brief, agent, execute)
+        done = scene.journal.thread(row.path)
+        return row if done is None else done
+
+
+def ordered(tasks: tuple[TaskSpec, ...]) -> tuple[TaskSpec, ...]:
+    """Tasks so that each comes after those in its `context`; otherwise as declared."""
+    left: Mapping[str, TaskSpec] = {t.name: t for t in tasks}
+    done: list[TaskSpec] = []
+    names: set[str] = set()
+    while len(done) < len(left):
+        free = [t for t in tasks if t.name not in names and names.issuperset(t.context)]
+        if not free:
+            raise UsageError("the tasks wait for each other")
+        done += free[:1]
+        names.add(free[0].name)
+    return tuple(done)

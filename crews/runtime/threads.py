@@ -1,0 +1,136 @@
+"""How is a thread opened, or found again, and worked on to its hand-over?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from pydantic import JsonValue
+
+from crews.errors import StopRun
+from crews.records.rows import Grant, ThreadKind, ThreadRow
+from crews.records.store import dump
+from crews.runtime import prompts
+from crews.runtime.handing import BriefTool, HandOverTool, ReviewTool
+from crews.runtime.loop import Loop
+from crews.runtime.models import Block
+from crews.runtime.scene import Scene
+from crews.safety.autonomy import tools_allowed
+from crews.teams.spec import AgentSpec, Limits
+from crews.tools.gate import AnyTool
+
+PLAIN_LEVEL = 1
+"""Up to this level an agent only answers: no hand-over, no delegation."""
+
+
+def is_plain(scene: Scene, agent: AgentSpec) -> bool:
+    """Does the agent just answer in text?"""
+    return scene.level(agent) <= PLAIN_LEVEL
+
+
+def open_thread(
+    scene: Scene,
+    *,
+    path: str,
+    kind: ThreadKind,
+    agent: AgentSpec,
+    task: str,
+    brief: str,
+    tools: dict[str, AnyTool],
+    step: str = "",
+    limits: Limits | None = None,
+) -> ThreadRow:
+    """The thread of that path: as the journal has it, or newly begun."""
+    found = scene.journal.thread(path)
+    if found is not None:
+        return found
+    row = ThreadRow(
+        run=scene.journal.run,
+        path=path,
+        kind=kind,
+        agent=agent.name,
+        task=task,
+        step=step,
+        model=scene.options.model or agent.llm,
+        system=prompts.system_prompt(agent, scene.team, plain=is_plain(scene, agent)),
+        tools=dump([definition(t) for t in tools.values()]),
+        brief=brief,
+        grants=Grant(
+            tools=tuple(sorted(tools)),
+            write_paths=agent.oversight.write_paths,
+            duty=agent.oversight.duty,
+            writes=any(t.effect == "write" for t in tools.values()),
+        ).model_dump_json(),
+        limits=(limits or Limits()).model_dump_json(),
+        state="open",
+        handover=None,
+        flags="[]",
+        hash_before=scene.workspace.tree_hash(),
+        hash_after="",
+        finish_now=False,
+        tokens=0,
+        money=0,
+        money_known=True,
+        turns=0,
+        calls=0,
+        working_seconds=0.0,
+        started_at=time.time(),
+        ended_at=None,
+    )
+    scene.journal.begin_thread(row)
+    scene.emit("thread_started", thread=path, agent=agent.name, text=task.partition("\n")[0][:200])
+    return row
+
+
+async def work(
+    scene: Scene, agent: AgentSpec, row: ThreadRow, tools: dict[str, AnyTool]
+) -> ThreadRow:
+    """Work on a thread until it has handed over; a thread that has is returned as it is."""
+    if row.state != "done":
+        ending = next((t.name for t in tools.values() if t.ends_thread), "")
+        await Loop(scene, agent, row, tools, ending).run()
+    done = scene.journal.thread(row.path)
+    if done is None or done.outcome is None:
+        raise StopRun(f"thread {row.path} is gone from the journal", status="failed")
+    return done
+
+
+def granted(scene: Scene, agent: AgentSpec, names: Iterable[str]) -> dict[str, AnyTool]:
+    """The registered tools of that name that the agent's autonomy level allows, in a fixed order."""
+    effects = tools_allowed(scene.level(agent))
+    found = [scene.tools[n] for n in sorted(names) if n in scene.tools]
+    return {t.name: t for t in found if t.effect in effects}
+
+
+def with_ending(agent: AgentSpec, tools: dict[str, AnyTool]) -> dict[str, AnyTool]:
+    """The tools and the one that ends the thread."""
+    ending: AnyTool = HandOverTool()
+    if agent.oversight.duty == "reviewer":
+        ending = ReviewTool()
+    elif agent.oversight.duty == "escalation":
+        ending = BriefTool()
+    return {**tools, ending.name: ending}
+
+
+def definition(tool: AnyTool) -> Block:
+    """A tool as the Messages API wants it."""
+    schema: JsonValue = tool.args.model_json_schema()
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": _slim(schema),
+    }
+
+
+def _slim(schema: JsonValue) -> JsonValue:
+    """The schema without what a model needs not read: titles, and descriptions of the classes themselves."""
+    if isinstance(schema, dict):
+        whole = "properties" in schema
+        return {
+            k: _slim(v)
+            for k, v in schema.items()
+            if not (k == "title" and isinstance(v, str)) and not (whole and k == "description")
+        }
+    if isinstance(schema, list):
+        return [_slim(v) for v in schema]
+    return schema

@@ -1,0 +1,221 @@
+"""What happens from the moment a process takes a run until it lets go of it? One activation.
+
+Claim the run under a new epoch, continue every thread until all are finished or waiting, release. There is
+nothing else to a resume: the journal's rows are the state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from functools import partial
+from pathlib import Path
+
+from loguru import logger
+
+from crews.errors import (
+    EXIT_BUDGET,
+    EXIT_DENIED,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_WAITING,
+    CrewsError,
+    SandboxUnavailable,
+    StopRun,
+    Waiting,
+)
+from crews.records import inbox
+from crews.records.events import Listener
+from crews.records.journal import Journal
+from crews.records.rows import CallRow, RunRow, RunStatus, ThreadRow
+from crews.records.runs import claim, get_run
+from crews.records.store import Store
+from crews.runtime.models import Model, ModelSource
+from crews.runtime.reviewing import open_review
+from crews.runtime.scene import Scene
+from crews.runtime.tapes import Player, Recorder
+from crews.runtime.tasking import Tasking
+from crews.safety.redact import Redactor, known_secrets
+from crews.settings import Settings
+from crews.teams.spec import TeamSpec
+from crews.tools import registry
+from crews.tools.copying import make_workspace
+from crews.tools.gate import Gate
+from crews.tools.sandbox import Sandbox, choose
+
+
+async def activate(run: str, store: Store, settings: Settings, listener: Listener) -> RunRow:
+    """Work on a run until it ends or waits; returns the run as it stands then.
+
+    Raises:
+        CrewsError: the run cannot go on; it keeps its place and can be resumed.
+        Fenced: another process has taken the run over.
+        CancelledError: the work was interrupted; the run can be resumed.
+    """
+    row = get_run(store, run)
+    model = _model(row, settings)
+    first = row.epoch == 0
+    epoch = claim(store, run)
+    journal = Journal(store, run, epoch)
+    scene: Scene | None = None
+    try:
+        scene = await _scene(row, journal, settings, listener, model)
+        scene.emit("run_started" if first else "run_resumed", text=row.goal)
+        last = await Tasking(scene).run()
+        _complete(scene, last)
+    except Waiting:
+        _release(journal, scene, "waiting", exit_code=EXIT_WAITING)
+    except StopRun as stop:
+        status: RunStatus = "failed" if stop.status == "failed" else "stopped"
+        _release(journal, scene, status, reason=stop.reason, exit_code=stop.exit_code)
+    except asyncio.CancelledError:
+        _release(journal, scene, "queued", reason="interrupted", exit_code=EXIT_INTERRUPTED)
+        raise
+    except CrewsError as error:
+        _release(journal, scene, "failed", reason=str(error), exit_code=error.exit_code)
+        raise
+    except Exception as error:
+        logger.exception("run {} broke", run)
+        _release(
+            journal,
+            scene,
+            "failed",
+            reason=f"{type(error).__name__}: {error}",
+            exit_code=EXIT_FAILED,
+        )
+        raise
+    return get_run(store, run)
+
+
+def _model(row: RunRow, settings: Settings) -> Model:
+    """Who answers; checked before anything is claimed."""
+    options = row.asked
+    source = ModelSource(settings)
+    if options.tape:
+        model: Model = Player(Path(options.tape))
+    else:
+        source.check()
+        model = source
+    if options.record:
+        note = f"Recorded from a run of team {row.team_name}."
+        model = Recorder(model, Path(options.record), _redactor(settings), note)
+    return model
+
+
+def _redactor(settings: Settings) -> Redactor:
+    secrets = dict(known_secrets(os.environ))
+    for name, value in (
+        ("ANTHROPIC_API_KEY", settings.api_key),
+        ("ANTHROPIC_AUTH_TOKEN", settings.auth_token),
+    ):
+        if value is not None:
+            secrets[name] = value.get_secret_value()
+    return Redactor(secrets)
+
+
+async def _scene(
+    row: RunRow, journal: Journal, settings: Settings, listener: Listener, model: Model
+) -> Scene:
+    team, options = row.spec, row.asked
+    source = None if options.source is None else Path(options.source)
+    limit = team.policy.workspace_limit_mb
+    workspace = await asyncio.to_thread(make_workspace, source, settings.run_folder(row.id), limit)
+    sandbox, problem = await asyncio.to_thread(_sandbox, team, row)
+    redactor = _redactor(settings)
+    scene = Scene(
+        journal=journal,
+        team=team,
+        goal=row.goal,
+        options=options,
+        settings=settings,
+        workspace=workspace,
+        sandbox=sandbox,
+        sandbox_error=problem,
+        model=model,
+        redactor=redactor,
+        tools=registry.build(partial(_whole_result, journal)),
+        listener=listener,
+        slots=asyncio.Semaphore(team.policy.max_parallel),
+        protected=_protected(team, source),
+    )
+    scene.gate = Gate(
+        journal=journal,
+        policy=team.policy,
+        team_hash=hashlib.sha256(row.team.encode()).hexdigest(),
+        redactor=redactor,
+        open_review=partial(open_review, scene),
+        on_call=partial(_on_call, scene),
+    )
+    return scene
+
+
+def _sandbox(team: TeamSpec, row: RunRow) -> tuple[Sandbox | None, str]:
+    """The sandbox that holds here; none, with the reason, where no agent needs one or none holds."""
+    effects = {t.name: t.effect for t in registry.build(_no_results).values()}
+    named = {t for a in team.agents for t in a.tools} | {t for k in team.tasks for t in k.tools}
+    if "execute" not in {effects.get(t) for t in named}:
+        return None, "no agent of this team runs commands"
+    try:
+        return choose(row.asked.sandbox), ""
+    except SandboxUnavailable as error:
+        return None, str(error)
+
+
+def _no_results(thread: str, turn: int, place: int) -> None:
+    del thread, turn, place
+
+
+def _protected(team: TeamSpec, source: Path | None) -> tuple[str, ...]:
+    """The team's own files, where they lie inside the folder that is worked on."""
+    if source is None:
+        return ()
+    folder = team.folder.resolve()
+    if not folder.is_relative_to(source.resolve()):
+        return ()
+    inside = folder.relative_to(source.resolve()).as_posix()
+    names = ("agents.yaml", "tasks.yaml", "policy.yaml")
+    return tuple(n if inside == "." else f"{inside}/{n}" for n in names)
+
+
+def _whole_result(journal: Journal, thread: str, turn: int, place: int) -> str | None:
+    call = journal.call(thread, turn, place)
+    return None if call is None else (call.whole_result or call.result)
+
+
+def _on_call(scene: Scene, call: CallRow, agent: str, text: str) -> None:
+    kind = "call_started" if call.state == "started" else "call_ended"
+    if call.state in {"waiting", "unknown"}:
+        return
+    scene.emit(
+        kind, thread=call.path, agent=agent, turn=call.turn, place=call.place, tool=call.tool,
+        state=call.state, text=text,
+    )  # fmt: skip
+
+
+def _complete(scene: Scene, last: ThreadRow) -> None:
+    """The run has ended by itself: what did it end as?"""
+    row = scene.row()
+    scene.journal.set_run(summary=last.outcome.summary if last.outcome else "")
+    reviews = inbox.list_reviews(scene.journal.store, run=row.id, state="decided")
+    code, reason = EXIT_OK, row.reason
+    if reason:
+        code = EXIT_FAILED
+    elif any(r.kind == "budget" and r.decision == "reject" for r in reviews):
+        code, reason = EXIT_BUDGET, "a budget was spent; finished with what there was"
+    elif not row.approved_hash and any(
+        r.kind == "change_set" and r.decision == "reject" for r in reviews
+    ):
+        code, reason = EXIT_DENIED, "a human refused the changes"
+    _release(scene.journal, scene, "completed", reason=reason, exit_code=code)
+
+
+def _release(
+    journal: Journal, scene: Scene | None, status: RunStatus, *, exit_code: int, reason: str = ""
+) -> None:
+    worked = scene.worked() if scene else 0.0
+    journal.release(status, reason=reason, exit_code=exit_code, worked=worked)
+    if scene is not None:
+        kind = {"waiting": "run_waiting"}.get(status, "run_ended")
+        scene.emit(kind, state=status, text=reason)  # type: ignore[arg-type]

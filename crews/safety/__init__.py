@@ -1,0 +1,1 @@
+"""What may happen? Pure functions of data: no I/O, no clock, no model."""

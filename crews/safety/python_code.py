@@ -1,0 +1,165 @@
+"""What does Python code say at given lines: whole statements, calls by full name, built strings?"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import cast
+
+MAX_PARSED = 300_000
+"""Characters beyond which a file is not parsed but judged as plain text."""
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCode:
+    """What stands at the lines that were asked for."""
+
+    lines: frozenset[int]
+    """Those lines, whole statements where one is cut, and the headers of the scopes around them."""
+    docstrings: frozenset[int]
+    """Lines of docstrings among them, which say what code means and do nothing."""
+    calls: tuple[tuple[int, str], ...]
+    """Line and full dotted name of every call, import aliases resolved."""
+    built: tuple[tuple[int, str], ...]
+    """Line and fixed parts of every string that is put together from parts."""
+
+
+def parse(source: str) -> ast.Module | None:
+    """The tree; None where the text is no Python of this version, or too much to parse."""
+    if len(source) > MAX_PARSED:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def read(tree: ast.Module, lines: frozenset[int]) -> PythonCode:
+    """What the tree says at these lines; only the parts that touch them are visited."""
+    wanted: set[int] = set(lines)
+    docstrings: set[int] = set()
+    calls: list[tuple[int, str]] = []
+    built: list[tuple[int, str]] = []
+    aliases = _aliases(tree)
+    for statement in _statements(tree, lines):
+        head = _head(statement)
+        if isinstance(statement, _SCOPES) or not lines.isdisjoint(head):
+            wanted.update(head)
+        if _is_docstring(statement):
+            docstrings.update(head)
+        elif not lines.isdisjoint(head):
+            for node in _expressions(statement):
+                calls += _call(node, aliases)
+                built += _built(node)
+    return PythonCode(frozenset(wanted), frozenset(docstrings), tuple(calls), tuple(built))
+
+
+def _statements(tree: ast.Module, lines: frozenset[int]) -> Iterator[ast.stmt]:
+    """Every statement that touches one of the lines; what does not is not looked into."""
+    ordered = sorted(lines)
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        for child in _inner(waiting.pop()):
+            if isinstance(child, ast.stmt):
+                at = bisect_left(ordered, _first(child))
+                if at == len(ordered) or ordered[at] > _last(child):
+                    continue
+                yield child
+            waiting.append(child)
+
+
+def _inner(node: ast.AST) -> Iterator[ast.AST]:
+    return chain.from_iterable(_nodes(getattr(node, name, None)) for name in _BLOCKS)
+
+
+def _nodes(value: object) -> Iterator[ast.AST]:
+    """The syntax nodes of a field, which is a node, a list, or something else."""
+    parts = cast("list[object]", value) if isinstance(value, list) else [value]
+    return (part for part in parts if isinstance(part, ast.AST))
+
+
+def _first(statement: ast.stmt) -> int:
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return min((d.lineno for d in statement.decorator_list), default=statement.lineno)
+        case _:
+            return statement.lineno
+
+
+def _last(statement: ast.stmt) -> int:
+    return statement.end_lineno or statement.lineno
+
+
+def _head(statement: ast.stmt) -> range:
+    """The lines of the statement itself, without the blocks inside it."""
+    inner = [_first(child) for child in _inner(statement) if isinstance(child, ast.stmt)]
+    last = max(statement.lineno, min(inner) - 1) if inner else _last(statement)
+    return range(_first(statement), last + 1)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
+    for name, value in ast.iter_fields(statement):
+        if name not in _BLOCKS:
+            yield from chain.from_iterable(ast.walk(node) for node in _nodes(value))
+
+
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """Local name -> full dotted name, for the imports at the top of the file."""
+    names: dict[str, str] = {}
+    for node in tree.body:
+        match node:
+            case ast.Import():
+                names |= {a.asname: a.name for a in node.names if a.asname}
+            case ast.ImportFrom(module=str(module)):
+                names |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
+            case _:
+                pass
+    return names
+
+
+def _call(node: ast.AST, aliases: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.Call) and (name := _dotted(node.func)):
+        root, dot, rest = name.partition(".")
+        yield node.lineno, aliases.get(root, root) + dot + rest
+
+
+def _dotted(node: ast.expr) -> str:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join((node.id, *reversed(parts))) if isinstance(node, ast.Name) else ""
+
+
+def _built(node: ast.AST) -> Iterator[tuple[int, str]]:
+    match node:
+        case ast.JoinedStr():
+            if any(isinstance(part, ast.FormattedValue) for part in node.values):
+                yield node.lineno, _fixed(node)
+        case ast.BinOp(op=ast.Add() | ast.Mod()):
+            if not isinstance(node.right, ast.Constant):
+                yield node.lineno, _fixed(node)
+        case ast.Call(func=ast.Attribute(attr="format" | "join", value=text)):
+            yield node.lineno, _fixed(text)
+        case _:
+            pass
+
+
+def _fixed(node: ast.AST) -> str:
+    """The literal text in an expression, its parts set apart."""
+    constants = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant))
+    return " ".join(value for value in constants if isinstance(value, str))

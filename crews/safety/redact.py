@@ -1,0 +1,207 @@
+"""How does text lose the secrets in it before it is logged, shown, or kept?
+
+Known values go first, in every encoding that a tool is likely to print: this is the part with a
+guarantee. Text that only looks like a secret goes next (`secret_shapes`): a help, not a promise.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from crews.safety.secret_shapes import SHAPES, shaped
+
+MIN_LENGTH = 6
+"""Characters below which a known value is too common to be removed everywhere."""
+MIN_LINE = 16
+"""Characters from which each line of a many-line value (a key file) is removed on its own too."""
+MAX_ROUNDS = 20
+
+_HEAD = "[redacted:"
+_BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
+_SECRET_WORDS = frozenset(
+    {"key", "keys", "token", "tokens", "secret", "secrets", "password", "passwd", "passphrase"}
+    | {"pass", "pwd", "credential", "credentials", "auth", "cookie", "private", "dsn", "salt"}
+)
+_HARMLESS_ENDINGS = frozenset(
+    {"file", "path", "dir", "sock", "socket", "home", "name", "user", "url", "host", "port", "type"}
+)
+_URL_PASSWORD = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:([^\s@]+)@")
+_HARMLESS_VALUE = re.compile(r"(?i)true|false|none|null|enabled|disabled|default|\d{1,7}")
+_TELLING_KEY = re.compile(
+    r"(?i)(?:.*[_-])?(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|client[_-]?secret|authorization)"
+)
+
+
+def known_secrets(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables whose names say that they hold a secret, and passwords inside URLs.
+
+    `PWD`, paths of key files and the like are left out, and so are values such as `true`.
+    """
+    found: dict[str, str] = {}
+    for name, value in environ.items():
+        if match := _URL_PASSWORD.match(value):
+            found[name] = match[1]
+        elif _names_a_secret(name) and not _HARMLESS_VALUE.fullmatch(value):
+            found[name] = value
+    return found
+
+
+def _names_a_secret(name: str) -> bool:
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    if not words or name.upper() in {"PWD", "OLDPWD"} or words[-1] in _HARMLESS_ENDINGS:
+        return False
+    return any(
+        word in _SECRET_WORDS or word.endswith(("key", "token", "secret", "password"))
+        for word in words
+    )
+
+
+class Redactor:
+    """Replaces secrets by `[redacted:NAME]`; doing it twice changes nothing.
+
+    Args:
+        values: Name -> value of the secrets that this process holds. Values under `MIN_LENGTH`
+            characters, and those that the replacement itself would spell, are ignored.
+    """
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        forms = {form: name for name, value in (values or {}).items() for form in _forms(value)}
+        names = dict.fromkeys((*forms.values(), *(shape.name for shape in SHAPES)))
+        self._labels = {name: _label(name, n, forms) for n, name in enumerate(names, 1)}
+        # Longest first: a form that holds another one is taken whole.
+        ordered = sorted(forms, key=len, reverse=True)
+        self._forms = tuple((form, self._labels[forms[form]]) for form in ordered)
+        labels = filter(None, self._labels.values())
+        self._marks = re.compile("|".join(re.escape(label) for label in labels))
+
+    def text(self, text: str) -> str:
+        """The text without known values, in any of their forms, and without secret-shaped parts."""
+        # Again after every change: what stands beside a replacement may be a secret of its own.
+        for _ in range(MAX_ROUNDS):
+            clean = self._once(text)
+            if clean == text:
+                return clean
+            text = clean
+        return self._bluntly(text)
+
+    def json(self, value: JsonValue) -> JsonValue:
+        """The JSON value with every string, key and number redacted."""
+        match value:
+            case str():
+                return self.text(value)
+            case list():
+                return [self.json(item) for item in value]
+            case dict():
+                return {self.text(key): self._member(key, item) for key, item in value.items()}
+            case bool() | None:
+                return value
+            case int() | float():
+                plain = str(value)
+                return self.text(plain) if self._knows(plain) else value
+
+    def _member(self, key: str, value: JsonValue) -> JsonValue:
+        """A value whose key says that it is a secret goes whole."""
+        whole = isinstance(value, str) and len(value) >= MIN_LENGTH and _TELLING_KEY.fullmatch(key)
+        if whole and not self._marks.search(str(value)):
+            return self._labels["password"]
+        return self.json(value)
+
+    def _knows(self, text: str) -> bool:
+        return any(form in text for form, _ in self._forms)
+
+    def _once(self, text: str) -> str:
+        for form, label in self._forms:
+            if form in text:
+                text = self._outside(text, partial(_swap, form=form, label=label))
+        text = self._outside(text, self._cut)
+        # A value may begin in one replacement and end after it; then the replacement goes as well.
+        return self._bluntly(text) if self._knows(text) else text
+
+    def _bluntly(self, text: str) -> str:
+        while self._knows(text):
+            for form, _ in self._forms:
+                text = text.replace(form, "")
+        return text
+
+    def _cut(self, text: str) -> str:
+        parts: list[str] = []
+        end = 0
+        for spot in sorted(shaped(text), key=lambda spot: (spot.start, -spot.end)):
+            if spot.start >= end:
+                parts += [text[end : spot.start], self._labels[spot.name]]
+                end = spot.end
+        return "".join((*parts, text[end:]))
+
+    def _outside(self, text: str, change: Callable[[str], str]) -> str:
+        """The text with everything changed that stands between replacements."""
+        parts: list[str] = []
+        end = 0
+        for mark in self._marks.finditer(text):
+            parts += [change(text[end : mark.start()]), mark[0]]
+            end = mark.end()
+        return "".join((*parts, change(text[end:])))
+
+
+def _swap(text: str, *, form: str, label: str) -> str:
+    return text.replace(form, label)
+
+
+def _label(name: str, number: int, forms: Iterable[str]) -> str:
+    """What stands for a secret; its name, unless that would give a known value away."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    labels = (f"{_HEAD}{plain}]", f"{_HEAD}{number}]")
+    return next((label for label in labels if not any(form in label for form in forms)), "")
+
+
+def _forms(value: str) -> frozenset[str]:
+    """Every spelling of a value that is long enough to be removed."""
+    whole = value.strip()
+    lines = whole.split("\n") if "\n" in whole else []
+    parts = (whole, *(line.strip() for line in lines if len(line.strip()) >= MIN_LINE))
+    usable = (part for part in parts if len(part) >= MIN_LENGTH and part not in _HEAD)
+    spelt = (form for part in usable for form in _spellings(part))
+    return frozenset(form for form in spelt if len(form) >= MIN_LENGTH and form not in _HEAD)
+
+
+def _spellings(value: str) -> Iterator[str]:
+    raw = value.encode("utf-8", "surrogateescape")
+    yield value
+    yield from (raw.hex(), raw.hex().upper())
+    yield from _in_json(value)
+    yield from _in_url(raw)
+    yield from _in_base64(raw)
+    yield from (repr(value)[1:-1], html.escape(value), html.escape(value, quote=False))
+    yield shlex.quote(value).strip("'")
+
+
+def _in_json(value: str) -> Iterator[str]:
+    """In a JSON string, and in a JSON string inside a JSON string."""
+    for ascii_only in (True, False):
+        once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        twice = json.dumps(once, ensure_ascii=ascii_only)[1:-1]
+        yield from (once, once.replace("/", "\\/"), twice)
+
+
+def _in_url(raw: bytes) -> Iterator[str]:
+    for safe in ("", "/", "!'()*~", "/!'()*~:;,@&=+$?#"):
+        upper = quote(raw, safe=safe)
+        lower = re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), upper)
+        yield from (upper, lower, upper.replace("%20", "+"), lower.replace("%20", "+"))
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """On its own, and the part that stays the same where the value stands inside longer data."""
+    yield from (encode(raw).decode().rstrip("=") for encode in _BASE64)
+    for shift, first in ((0, 0), (1, 2), (2, 3)):
+        last = (shift + len(raw)) * 8 // 6
+        yield from (encode(b"\0" * shift + raw).decode()[first:last] for encode in _BASE64)

@@ -1,0 +1,158 @@
+"""Which text looks like a secret? A table of shapes, each behind a cheap test for a fixed part.
+
+The shapes are the issuers' own published prefixes. A match says that text *looks* like a secret;
+text without a match may hold one all the same: only known values can be removed with certainty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One kind of secret, looked for where one of `needles` occurs; group `s` is the secret."""
+
+    name: str
+    needles: tuple[str, ...]
+    """Fixed parts, in lower case."""
+    pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a secret-shaped text was found."""
+
+    name: str
+    start: int
+    end: int
+
+
+def shaped(text: str) -> Iterator[Spot]:
+    """Every secret-shaped part of the text, shape by shape; parts may overlap."""
+    lower = text.lower()
+    for shape in SHAPES:
+        if any(needle in lower for needle in shape.needles):
+            yield from _spots(shape, text)
+
+
+def _spots(shape: Shape, text: str) -> Iterator[Spot]:
+    group = "s" if "s" in shape.pattern.groupindex else 0
+    for match in shape.pattern.finditer(text):
+        yield Spot(shape.name, match.start(group), match.end(group))
+
+
+def _shape(name: str, needles: str, pattern: str) -> Shape:
+    return Shape(name, tuple(needles.lower().split()), re.compile(pattern))
+
+
+_EDGE = r"(?<![A-Za-z0-9])"
+_NAMES = (
+    r"(?:password|passwd|passphrase|secret|secret[_-]?key|api[_-]?key|access[_-]?key|auth[_-]?token"
+    r"|access[_-]?token|client[_-]?secret|private[_-]?key|token)"
+)
+_MIXED = r"(?=[^\"'\s]{0,200}[0-9])(?=[^\"'\s]{0,200}[A-Za-z])"
+"""A letter and a digit soon: keeps plain words and names out."""
+
+SHAPES: tuple[Shape, ...] = (
+    _shape(
+        "private-key",
+        "-----begin",
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:"
+        r"[A-Za-z0-9+/=\s:,.\\()-]{0,20000}?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"|[A-Za-z0-9+/=\s\\]{0,20000})",
+    ),
+    _shape("age-key", "age-secret-key-", r"(?i:AGE-SECRET-KEY-1[A-Z0-9]{40,70})"),
+    _shape(
+        "aws-key",
+        "akia asia abia acca",
+        _EDGE + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])",
+    ),
+    _shape(
+        "aws-secret",
+        "aws",
+        r"(?i)aws.{0,30}?(?:secret|sk|key).{0,20}?[\"'=:\s]"
+        r"(?P<s>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+    ),
+    _shape("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", _EDGE + r"gh[pousr]_[A-Za-z0-9]{30,255}"),
+    _shape("github-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{22,255}"),
+    _shape(
+        "gitlab-token",
+        "glpat- glptt- gldt- glrt-",
+        r"gl(?:pat|ptt|dt|rt)-[A-Za-z0-9_.-]{20,60}",
+    ),
+    _shape("slack-token", "xox xapp-", r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}"),
+    _shape(
+        "slack-webhook",
+        "hooks.slack.com",
+        r"hooks\.slack\.com/(?:services|workflows)/[\w/-]{20,200}",
+    ),
+    _shape(
+        "stripe-key",
+        "_live_ _test_ whsec_",
+        _EDGE + r"(?:(?:sk|rk)_(?:live|test)|whsec)_[A-Za-z0-9]{16,250}",
+    ),
+    _shape("anthropic-key", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,250}"),
+    _shape(
+        "openai-key",
+        "sk-",
+        _EDGE + r"sk-(?!ant-)(?:[a-z]+-)?(?=[A-Za-z_-]{0,60}[0-9])[A-Za-z0-9_-]{24,250}",
+    ),
+    _shape("google-key", "aiza", _EDGE + r"AIza[A-Za-z0-9_-]{35}"),
+    _shape(
+        "google-oauth",
+        "gocspx- ya29.",
+        r"(?:GOCSPX-[A-Za-z0-9_-]{20,60}|ya29\.[A-Za-z0-9_-]{20,500})",
+    ),
+    _shape("npm-token", "npm_", _EDGE + r"npm_[A-Za-z0-9]{36}"),
+    _shape("pypi-token", "pypi-", _EDGE + r"pypi-AgE[A-Za-z0-9_-]{50,500}"),
+    _shape("sendgrid-key", "sg.", _EDGE + r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}"),
+    _shape("twilio-key", "sk ac", _EDGE + r"(?:SK|AC)[0-9a-f]{32}(?![0-9a-z])"),
+    _shape("digitalocean-token", "_v1_", _EDGE + r"do[opr]_v1_[a-f0-9]{64}"),
+    _shape("huggingface-token", "hf_", _EDGE + r"hf_[A-Za-z0-9]{30,60}"),
+    _shape("databricks-token", "dapi", _EDGE + r"dapi[a-f0-9]{32}(?:-\d)?"),
+    _shape("shopify-token", "shp", _EDGE + r"shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32}"),
+    _shape("telegram-token", ":aa", r"(?<!\d)\d{8,10}:AA[A-Za-z0-9_-]{32,34}(?![A-Za-z0-9_-])"),
+    _shape("vault-token", "hvs. hvb.", _EDGE + r"hv[sb]\.[A-Za-z0-9_-]{24,250}"),
+    _shape(
+        "azure-key",
+        "accountkey= sharedaccesskey= sig=",
+        r"(?i)(?:accountkey|sharedaccesskey|[?&]sig)=(?P<s>[A-Za-z0-9+/%]{40,100}={0,2})",
+    ),
+    _shape(
+        "jwt",
+        "eyj",
+        _EDGE + r"eyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{10,2000}",
+    ),
+    _shape(
+        "url-password",
+        "://",
+        r"(?<=://)[^\s:/@\"'\[\]]{0,100}:(?P<s>[^\s/@\"'\[\]{}$<>]{3,200})@",
+    ),
+    _shape(
+        "authorization",
+        "bearer basic",
+        r"(?i)\b(?:bearer|basic)\s+" + _MIXED + r"(?P<s>[A-Za-z0-9+/=_.~-]{16,4000})",
+    ),
+    _shape(
+        "password",
+        "passw passphrase secret key token",
+        r"(?i)"
+        + _NAMES
+        + r"[\"']?\s{0,4}(?:[:=]|=>)\s{0,4}(?P<q>[\"'])"
+        + _MIXED
+        + r"(?P<s>[^\"'\s\[\]{}$<>]{8,300})(?P=q)",
+    ),
+    _shape(
+        "password",
+        "passw passphrase secret key token",
+        r"(?i)"
+        + _NAMES
+        + r"\s{0,2}[:=]\s{0,2}"
+        + _MIXED
+        + r"(?P<s>[A-Za-z0-9+/=_~!@#%^&*-]{12,300})(?=\s|$)",
+    ),
+)
+"""Names are what a redaction shows; the order is from the most to the least certain."""

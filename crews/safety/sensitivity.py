@@ -1,0 +1,242 @@
+"""What in this change should a human know of before it happens?
+
+Says which sensitive things a change *touches*, by path and by content; the tables are `path_rules`,
+`content_rules` and `secret_shapes`. It does not find vulnerabilities, and silence is no clearance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from pydantic import JsonValue
+
+from crews.safety.action import FileChange, Finding
+from crews.safety.changed import LineDiff, around, changed_lines, lines_of
+from crews.safety.content_rules import (
+    CALLS,
+    COMMANDS,
+    PATTERNS,
+    SQL_TEXT,
+    TEST_NAMES,
+    WORDS,
+    CallRule,
+    PatternRule,
+)
+from crews.safety.path_rules import PROSE, categories
+from crews.safety.paths import folded
+from crews.safety.python_code import PythonCode, parse, read
+from crews.safety.secret_shapes import shaped
+from crews.teams.spec import CONTENT_CATEGORIES
+
+CATEGORIES = CONTENT_CATEGORIES
+CONTEXT = 3
+"""Lines around a changed one in which words count."""
+PER_CATEGORY = 5
+"""Findings of one category in one file that are kept, the first ones."""
+MAX_CHARS = 2_000
+"""Characters of one line that a pattern sees at once."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
+_PYTHON = (".py", ".pyi")
+_ARGUMENT_CATEGORIES = frozenset({"sql", "secrets"})
+
+Lines = Mapping[int, str]
+
+
+def findings(
+    changes: tuple[FileChange, ...],
+    command: str = "",
+    arguments: Mapping[str, JsonValue] | None = None,
+) -> tuple[Finding, ...]:
+    """Everything sensitive that the changes, the command and the arguments touch, each once.
+
+    Arguments are looked through for secrets, and for SQL where there is no change and no command,
+    whose text they would only repeat. A finding without a file has an empty path.
+    """
+    found = [finding for change in changes for finding in _of_change(change)]
+    found += _removed_tests(changes)
+    found += _of_command(command)
+    found += _of_arguments(arguments or {}, secrets_only=bool(changes or command))
+    return tuple(_bounded(found))
+
+
+def _bounded(found: Iterable[Finding]) -> Iterator[Finding]:
+    counts: dict[tuple[str, str], int] = {}
+    for finding in dict.fromkeys(found):
+        key = (finding.category, finding.path)
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] <= PER_CATEGORY:
+            yield finding
+
+
+def _of_change(change: FileChange) -> Iterator[Finding]:
+    path, diff = change.path, changed_lines(change.before, change.after)
+    for category in categories(path):
+        yield Finding(category, path, 0, f"the path is one of {_PATH_WORDS[category]}")
+    new = lines_of(change.after)
+    added = {number: new[number - 1] for number in sorted(diff.added)}
+    removed = dict(diff.removed)
+    yield from _secrets(path, added)
+    if folded(path).endswith(PROSE):
+        return
+    yield from _path_words(path)
+    yield from _of_code(change, diff, new)
+    yield from _by_pattern(path, removed, PATTERNS, note="removed: ", but="tests_removed")
+
+
+_PATH_WORDS = {
+    "auth": "authentication",
+    "ci": "continuous integration",
+    "crypto": "keys and certificates",
+    "dependencies": "dependencies",
+    "infrastructure": "infrastructure",
+    "migration": "database migrations",
+    "permissions": "permissions",
+    "secrets": "secrets",
+    "team_files": "the agents' own instructions",
+}
+
+
+def _path_words(path: str) -> Iterator[Finding]:
+    kinds = dict.fromkeys(kind for word in _WORD.findall(path) for kind in _kinds(word.lower()))
+    for category, _ in kinds:
+        yield Finding(category, path, 0, f"the path is one of {_PATH_WORDS[category]}")
+
+
+def _of_code(change: FileChange, diff: LineDiff, new: tuple[str, ...]) -> Iterator[Finding]:
+    """Findings in the changed lines of the new file, and in what was removed beside them."""
+    near = around(diff.added, CONTEXT, len(new)) | around(diff.seams, CONTEXT - 1, len(new))
+    code = _python(change, near)
+    wide = near if code is None else code.lines - code.docstrings
+    exact = diff.added if code is None else diff.added - code.docstrings
+    removed = {-number: _code_part(text) for number, text in diff.removed}
+    yield from _by_word(change.path, _numbered(new, wide))
+    yield from _by_word(change.path, removed)
+    yield from _by_pattern(change.path, _numbered(new, exact), PATTERNS)
+    if code is not None:
+        yield from _by_syntax(change.path, code, _statements_of(code, diff))
+
+
+def _python(change: FileChange, near: frozenset[int]) -> PythonCode | None:
+    if not change.after or not near or not change.path.lower().endswith(_PYTHON):
+        return None
+    tree = parse(change.after)
+    return read(tree, near) if tree is not None else None
+
+
+def _statements_of(code: PythonCode, diff: LineDiff) -> frozenset[int]:
+    return diff.added | frozenset(n for n in diff.seams if n in code.lines)
+
+
+def _numbered(lines: tuple[str, ...], numbers: Iterable[int]) -> Lines:
+    return {n: _code_part(lines[n - 1]) for n in sorted(numbers) if n <= len(lines)}
+
+
+def _code_part(line: str) -> str:
+    """The line without a comment that fills it: it explains, and does nothing."""
+    text = line.lstrip()
+    return "" if text.startswith("#") and not text.startswith("#[") else line
+
+
+def _by_word(path: str, lines: Lines) -> Iterator[Finding]:
+    for number, line in lines.items():
+        for word in _WORD.findall(line):
+            for category, detail in _kinds(word.lower()):
+                yield Finding(category, path, abs(number), f"{detail}: `{word}`")
+
+
+@lru_cache(maxsize=16_384)
+def _kinds(word: str) -> tuple[tuple[str, str], ...]:
+    return tuple((rule.category, rule.detail) for rule in WORDS if rule.stems.match(word))
+
+
+def _by_pattern(
+    path: str, lines: Lines, rules: tuple[PatternRule, ...], *, note: str = "", but: str = ""
+) -> Iterator[Finding]:
+    text = "\n".join(lines.values()).lower()
+    live = [rule for rule in rules if rule.category != but and _possible(rule, text)]
+    for number, line in lines.items():
+        lower = line.lower()
+        for rule in live:
+            if _possible(rule, lower) and _in_line(rule, line):
+                yield Finding(rule.category, path, number, note + rule.detail)
+
+
+def _possible(rule: PatternRule, lower: str) -> bool:
+    return not rule.needles or any(needle in lower for needle in rule.needles)
+
+
+def _in_line(rule: PatternRule, line: str) -> bool:
+    parts = range(0, max(1, len(line)), MAX_CHARS // 2)
+    return any(rule.pattern.search(line[at : at + MAX_CHARS]) for at in parts)
+
+
+def _by_syntax(path: str, code: PythonCode, exact: frozenset[int]) -> Iterator[Finding]:
+    for line, name in code.calls:
+        for rule in CALLS:
+            if _names(rule, name):
+                yield Finding(rule.category, path, line, f"{rule.detail}: `{name}`")
+    for line, text in code.built:
+        if SQL_TEXT.search(text[:MAX_CHARS]):
+            yield Finding("sql", path, line, "builds a query from parts")
+
+
+def _names(rule: CallRule, name: str) -> bool:
+    return any(name == n or (n.endswith(".") and name.startswith(n)) for n in rule.names)
+
+
+def _secrets(path: str, lines: Lines) -> Iterator[Finding]:
+    """Secret-shaped text in new lines; it may run over several of them."""
+    text = "\n".join(lines.values())
+    numbers = tuple(lines)
+    for spot in shaped(text):
+        number = numbers[text.count("\n", 0, spot.start)]
+        yield Finding("secrets", path, number, f"looks like a secret: {spot.name}")
+
+
+def _removed_tests(changes: tuple[FileChange, ...]) -> Iterator[Finding]:
+    """Tests that are in no file any more, wherever they were moved to."""
+    kept = {name for change in changes for name, _ in _tests(change.after)}
+    for change in changes:
+        for name, line in _tests(change.before):
+            if name not in kept:
+                yield Finding("tests_removed", change.path, line, f"the test `{name}` is gone")
+
+
+def _tests(text: str | None) -> Iterator[tuple[str, int]]:
+    for match in TEST_NAMES.finditer(text or ""):
+        name = next(group for group in match.groups() if group)
+        yield name, (text or "").count("\n", 0, match.start()) + 1
+
+
+def _of_command(command: str) -> Iterator[Finding]:
+    lines = dict(enumerate(lines_of(command), 1))
+    yield from _by_pattern("", lines, COMMANDS)
+    yield from _secrets("", lines)
+
+
+def _of_arguments(arguments: Mapping[str, JsonValue], *, secrets_only: bool) -> Iterator[Finding]:
+    for text in _strings(list(arguments.values())):
+        yield from (
+            Finding("secrets", "", 0, f"looks like a secret: {s.name}") for s in shaped(text)
+        )
+        if not secrets_only:
+            rules = tuple(rule for rule in PATTERNS if rule.category in _ARGUMENT_CATEGORIES)
+            yield from _by_pattern("", {0: text.replace("\n", " ")}, rules)
+
+
+def _strings(value: JsonValue) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _strings(item)
+        case dict():
+            for key, item in value.items():
+                yield key
+                yield from _strings(item)
+        case _:
+            return

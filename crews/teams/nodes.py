@@ -1,0 +1,343 @@
+"""Which values stand in a YAML file, where does each stand, and what did YAML make of it?
+
+Built from PyYAML's events, not from its nodes: events come one at a time, so that depth and number
+of values are counted before they cost anything, and an alias is a reference, never a copy.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NoReturn, TypeAlias
+
+import yaml
+from yaml import events
+from yaml.constructor import SafeConstructor
+
+from crews.teams.source import Place, Source, lines_of
+
+ScalarKind = Literal["text", "flag", "whole", "number", "nothing", "date"]
+
+MAX_DEPTH = 40
+MAX_VALUES = 20_000
+"""Values in one file, each alias counted as all that it stands for."""
+MAX_WHOLE = 2**63
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNTYPED: Final[Any] = yaml  # the stubs leave `parse` and the resolver without types
+_CORE = "tag:yaml.org,2002:"
+_KINDS: Final[dict[str, ScalarKind]] = {
+    "str": "text",
+    "bool": "flag",
+    "int": "whole",
+    "float": "number",
+    "null": "nothing",
+    "timestamp": "date",
+    "value": "text",
+    "merge": "text",
+}
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value."""
+
+    place: Place
+    raw: str
+    """The text before YAML took it for something else."""
+    kind: ScalarKind
+    value: str | bool | int | float | None
+    """What YAML made of it; a date stays its text."""
+    plain: bool
+    """Not quoted, no block, no tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A YAML sequence."""
+
+    place: Place
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key with its value."""
+
+    key: Scalar
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A YAML mapping; its keys are texts, each once."""
+
+    place: Place
+    entries: tuple[Entry, ...]
+
+    def get(self, name: str) -> Entry | None:
+        """The entry of that key."""
+        return next((e for e in self.entries if e.key.value == name), None)
+
+
+Node: TypeAlias = Scalar | Listing | Table
+
+
+class _Refused(Exception):
+    """The file cannot be understood any further; the problem is noted already."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A sequence or mapping whose end has not come yet."""
+
+    start: events.Event
+    anchor: str | None
+    children: list[tuple[Node, int]] = field(default_factory=list[tuple["Node", int]])
+
+
+@dataclass(slots=True)
+class _Builder:
+    source: Source
+    stack: list[_Open] = field(default_factory=list[_Open])
+    anchors: dict[str, tuple[Node, int]] = field(default_factory=dict[str, tuple["Node", int]])
+    root: Node | None = None
+    documents: int = 0
+    values: int = 0
+
+    def take(self, event: events.Event) -> None:
+        if isinstance(event, events.DocumentStartEvent):
+            self._document(event)
+        elif isinstance(event, events.ScalarEvent):
+            self._add(event, _scalar(self.source, event), 1, event.anchor)
+        elif isinstance(event, events.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, events.CollectionStartEvent):
+            self._begin(event)
+        elif isinstance(event, events.CollectionEndEvent):
+            self._finish(event)
+
+    def _document(self, event: events.Event) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            self._refuse(event, "a second YAML document begins here", "drop `---` and what follows")
+
+    def _alias(self, event: events.AliasEvent) -> None:
+        name = str(event.anchor)
+        if any(level.anchor == name for level in self.stack):
+            self._refuse(event, f"alias '*{name}' stands inside what it names")
+        known = self.anchors.get(name)
+        if known is None:
+            hint = f"write &{name} before it, or quote the text"
+            self._refuse(event, f"alias '*{name}' has no anchor", hint)
+        self._add(event, *known, None)
+
+    def _begin(self, event: events.CollectionStartEvent) -> None:
+        if len(self.stack) >= MAX_DEPTH:
+            self._refuse(event, f"nested more than {MAX_DEPTH} levels deep")
+        if event.tag and event.tag not in {f"{_CORE}map", f"{_CORE}seq"}:
+            self.source.error(place_of(event), *_strange_tag(event.tag))
+        self.stack.append(_Open(event, event.anchor))
+
+    def _finish(self, end: events.Event) -> None:
+        level = self.stack.pop()
+        children = [node for node, _ in level.children]
+        place = place_of(level.start, end)
+        size = 1 + sum(size for _, size in level.children)
+        if isinstance(level.start, events.SequenceStartEvent):
+            node: Node = Listing(place, tuple(children))
+        else:
+            node = Table(place, tuple(_entries(self.source, children)))
+        self.values -= size - 1  # they were counted when they came; `_add` counts the whole
+        self._add(level.start, node, size, level.anchor)
+
+    def _add(self, event: events.Event, node: Node, size: int, anchor: str | None) -> None:
+        self.values += size
+        if self.values > MAX_VALUES:
+            self._refuse(event, f"more than {MAX_VALUES} values, counting what aliases stand for")
+        if anchor:
+            self.anchors[anchor] = (node, size)
+        if self.stack:
+            self.stack[-1].children.append((node, size))
+        else:
+            self.root = node
+
+    def _refuse(self, event: events.Event, message: str, suggestion: str = "") -> NoReturn:
+        self.source.error(place_of(event), message, suggestion)
+        raise _Refused
+
+
+def parse(source: Source) -> Node | None:
+    """The file's one value; None if it is empty, or no YAML, as the source's problems then say."""
+    builder = _Builder(source)
+    try:
+        for event in _events(source):
+            builder.take(event)
+    except _Refused:
+        return None
+    return builder.root
+
+
+def place_of(event: events.Event, end: events.Event | None = None) -> Place:
+    """Where an event stands; with `end`: from its start to that event's end."""
+    start, stop = event.start_mark, (end or event).end_mark
+    same_line = end is None and start.line == stop.line
+    length = max(1, stop.column - start.column) if same_line else 1
+    return Place(start.line + 1, start.column + 1, length, start.index, stop.index)
+
+
+def _events(source: Source) -> Iterator[events.Event]:
+    try:
+        yield from _UNTYPED.parse(source.text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        if error.context_mark and mark and mark.index >= len(source.text.rstrip()):
+            mark = error.context_mark  # what was never closed says more than the end of the file
+        place = Place(mark.line + 1, mark.column + 1, 1) if mark else Place()
+        source.error(place, *_explained(source, error, place))
+        raise _Refused from None
+    except yaml.reader.ReaderError as error:
+        source.error(_at_index(source, int(error.position)), "a control character stands here",
+                     "remove it, or write it as an escape in double quotes")  # fmt: skip
+        raise _Refused from None
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        source.error(Place(), f"this is not YAML: {error}")
+        raise _Refused from None
+
+
+def _at_index(source: Source, index: int) -> Place:
+    before = lines_of(source.text[:index])
+    return Place(len(before), len(before[-1]) + 1, 1, index, index + 1)
+
+
+_HINTS: Final[tuple[tuple[str, str], ...]] = (
+    ("mapping values are not allowed", "quote a text that holds ': ', and check the indentation"),
+    ("could not find expected ':'", "a key needs ': ' behind it; long text starts with '>' or '|'"),
+    ("unexpected end of stream", "close the quote"),
+    ("node content", "close the bracket"),
+    ("',' or '", "close the bracket; quote a text that begins with '{' or '['"),
+    ("expected key", "check the indentation; quote a text that begins with '{', '[', '\"' or '-'"),
+    ("<block end>", "check the indentation; quote a text that begins with '{', '[', '\"' or '-'"),
+    ("'-' indicator", "check the indentation"),
+    ("cannot start any token", "quote the text: '...'"),
+    ("escape", "write a backslash in double quotes twice, or use single quotes"),
+)
+
+
+def _explained(source: Source, error: yaml.MarkedYAMLError, place: Place) -> tuple[str, str]:
+    line = source.lines[place.line - 1] if place.line <= len(source.lines) else ""
+    if line[place.column - 1 : place.column] == "\t":
+        return "a tab stands where YAML wants spaces", "indent with spaces"
+    problem = error.problem or "it cannot be read"
+    hint = next((hint for part, hint in _HINTS if part in problem), "")
+    context = f" {error.context}" if error.context else ""
+    opened = error.context_mark
+    since = f", begun in line {opened.line + 1}" if opened and opened.line + 1 < place.line else ""
+    return f"this is not YAML: {problem}{context}{since}", hint
+
+
+def _scalar(source: Source, event: events.ScalarEvent) -> Scalar:
+    place, raw = place_of(event), event.value
+    plain = event.style in {None, ""} and event.tag is None
+    tag = str(event.tag or "!")
+    if tag == "!":
+        kind: ScalarKind | None = resolved(raw) if plain else "text"
+    else:
+        kind = _KINDS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
+    if kind is None:
+        source.error(place, *_strange_tag(tag))
+        kind = "text"
+    if _UNSTORABLE.search(raw):
+        source.error(place, "the text holds a character that cannot be stored", "remove the escape")
+        raw = _UNSTORABLE.sub("\ufffd", raw)
+    return Scalar(place, raw, kind, _value(source, place, kind, raw), plain)
+
+
+def resolved(raw: str) -> ScalarKind:
+    """What YAML 1.1 would take the text for, if it stood there without quotes."""
+    tag = str(_UNTYPED.resolver.Resolver().resolve(yaml.ScalarNode, raw, (True, False)))
+    return _KINDS.get(tag.removeprefix(_CORE), "text")
+
+
+def _value(
+    source: Source, place: Place, kind: ScalarKind, raw: str
+) -> str | bool | int | float | None:
+    if kind in {"text", "date"}:
+        return raw
+    if kind == "nothing":
+        return None
+    try:
+        return convert(kind, raw)
+    except (ValueError, KeyError, OverflowError, IndexError):
+        source.error(place, f"'{raw[:40]}' is too large, or no number", "quote it, or correct it")
+        return 0
+
+
+def convert(kind: ScalarKind, raw: str) -> bool | int | float:
+    """What YAML 1.1 makes of a flag or a number.
+
+    Raises:
+        ValueError: It is too large, not finite, or no number at all.
+        KeyError: It is no flag.
+    """
+    build = SafeConstructor()
+    if kind == "flag":
+        return SafeConstructor.bool_values[raw.lower()]
+    if kind == "whole":
+        whole = int(build.construct_yaml_int(yaml.ScalarNode(f"{_CORE}int", raw)))
+        if abs(whole) >= MAX_WHOLE:
+            raise ValueError(raw)
+        return whole
+    number = float(build.construct_yaml_float(yaml.ScalarNode(f"{_CORE}float", raw)))
+    if not math.isfinite(number):
+        raise ValueError(raw)
+    return number
+
+
+def _strange_tag(tag: str) -> tuple[str, str]:
+    short = tag.replace(_CORE, "!!", 1)
+    return f"tag '{short}' is not supported", "write the value as text, number, list or mapping"
+
+
+def _entries(source: Source, children: list[Node]) -> Iterator[Entry]:
+    """Keys with values, in the file's order; what `<<` brings in comes last and never replaces."""
+    seen: dict[str, Place] = {}
+    merged: list[Node] = []
+    for key, value in zip(children[::2], children[1::2], strict=True):
+        if not isinstance(key, Scalar) or not isinstance(key.value, str) or key.kind != "text":
+            _no_text_key(source, key)
+        elif key.plain and key.raw == "<<":
+            merged += value.items if isinstance(value, Listing) else (value,)
+        elif key.value in seen:
+            first = seen[key.value].line
+            source.error(key.place, f"key '{key.value}' is given twice",
+                         f"it stands in line {first} already; keep one of them")  # fmt: skip
+        else:
+            seen[key.value] = key.place
+            yield Entry(key, value)
+    yield from _merged(source, merged, set(seen))
+
+
+def _merged(source: Source, tables: list[Node], seen: set[str]) -> Iterator[Entry]:
+    for table in tables:
+        if not isinstance(table, Table):
+            source.error(table.place, "'<<' needs a mapping", "name one: <<: *anchor")
+            continue
+        for entry in table.entries:
+            if str(entry.key.value) not in seen:
+                seen.add(str(entry.key.value))
+                yield entry
+
+
+def _no_text_key(source: Source, key: Node) -> None:
+    if not isinstance(key, Scalar):
+        source.error(key.place, "a key must be text, not a list or mapping", "quote it")
+    else:
+        took = "nothing" if key.value is None else repr(key.value).lower()
+        source.error(
+            key.place, f"a key must be text, but YAML reads {key.raw or 'it'} as {took}",
+            f"quote it: '{key.raw}'",
+        )  # fmt: skip

@@ -1,0 +1,127 @@
+"""What may stand in a team's files, as JSON Schema for editors?
+
+Draft-07: it is what the YAML language server documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pydantic import JsonValue
+
+from crews.teams.keys import (
+    AGENT,
+    AUTONOMY,
+    NAME_PATTERN,
+    POLICY,
+    TASK,
+    WALL_PATTERN,
+    Fields,
+    Key,
+    Kind,
+)
+from crews.teams.spec import CONTENT_CATEGORIES
+
+Schema = dict[str, JsonValue]
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def agents_schema() -> Schema:
+    """The schema of `agents.yaml`."""
+    return _named("agents.yaml of a team", AGENT)
+
+
+def tasks_schema() -> Schema:
+    """The schema of `tasks.yaml`."""
+    return _named("tasks.yaml of a team", TASK)
+
+
+def policy_schema() -> Schema:
+    """The schema of `policy.yaml`."""
+    table = _table(POLICY)
+    table["type"] = ["object", "null"]
+    return {"$schema": DRAFT, "title": "policy.yaml of a team", **table}
+
+
+def _named(title: str, fields: Fields) -> Schema:
+    return {
+        "$schema": DRAFT,
+        "title": title,
+        "type": "object",
+        "minProperties": 1,
+        "patternProperties": {r"^(\.|x-)": {}, NAME_PATTERN: _table(fields)},
+        "additionalProperties": False,
+    }
+
+
+def _table(fields: Fields) -> Schema:
+    properties: Schema = {n: _property(n, key) for n, key in fields.items() if key.accepted}
+    required: list[JsonValue] = [name for name, key in fields.items() if key.required]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _property(name: str, key: Key) -> Schema:
+    schema = _CONTENT if name == "content" else _SHAPES[key.kind](key)
+    if (key.blank or key.kind in {"table", "tables"}) and schema:
+        schema = _either(schema, {"type": "null"})
+    if key.help:
+        schema = {**schema, "description": key.help}
+    return {**schema, "deprecated": True} if key.standing == "deprecated" else schema
+
+
+def _either(*schemas: Schema) -> Schema:
+    return {"anyOf": [*schemas]}
+
+
+def _text(key: Key) -> Schema:
+    if key.choices:
+        return {"type": "string", "enum": [*key.choices]}
+    return {"type": "string", "pattern": r"\S"} if key.required else {"type": "string"}
+
+
+def _number(key: Key) -> Schema:
+    schema: Schema = {"type": "integer" if key.kind == "whole" else "number"}
+    if key.positive:
+        schema["exclusiveMinimum"] = 0
+    if key.low is not None:
+        schema["minimum"] = key.low
+    if key.high is not None:
+        schema["maximum"] = key.high
+    return schema
+
+
+def _wall(_: Key) -> Schema:
+    number: Schema = {"type": "number", "exclusiveMinimum": 0}
+    return _either(number, {"type": "string", "pattern": WALL_PATTERN})
+
+
+def _texts(key: Key) -> Schema:
+    item: Schema = {"type": "string", "pattern": r"\S"}
+    return _one_or_more({**item, "enum": [*key.choices]} if key.choices else item)
+
+
+def _one_or_more(item: Schema) -> Schema:
+    return _either(item, {"type": "array", "items": item})
+
+
+_CONTENT: Final = _one_or_more(
+    _either({"enum": [*CONTENT_CATEGORIES]}, {"type": "string", "pattern": "^regex:."})
+)
+_SHAPES: Final[dict[Kind, Callable[[Key], Schema]]] = {
+    "text": _text,
+    "flag": lambda _: {"type": "boolean"},
+    "whole": _number,
+    "number": _number,
+    "wall": _wall,
+    "autonomy": lambda _: {"enum": [*range(len(AUTONOMY)), *AUTONOMY]},
+    "texts": _texts,
+    "table": lambda key: _table(key.fields),
+    "tables": lambda key: {"type": "array", "items": _table(key.fields)},
+    "any": lambda _: {},
+}

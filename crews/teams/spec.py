@@ -1,0 +1,191 @@
+"""What is a team, once it has been read and found right? Frozen values, one class a noun."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+Duty = Literal["supervisor", "worker", "reviewer", "escalation"]
+Effect = Literal["read", "write", "execute", "network", "external"]
+Ruling = Literal["allow", "ask", "deny"]
+SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
+Autonomy = Annotated[int, Field(ge=0, le=4)]
+
+CONTENT_CATEGORIES: tuple[str, ...] = (
+    "auth",
+    "crypto",
+    "permissions",
+    "sql",
+    "secrets",
+    "ci",
+    "migration",
+    "infrastructure",
+    "dependencies",
+    "process",
+    "network",
+    "tests_removed",
+    "team_files",
+)
+"""What `Match.content` may name beside `regex:PATTERN`; `safety.sensitivity` finds them."""
+
+
+class Frozen(BaseModel):
+    """Base of every declared value: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(Frozen):
+    """A wall: none of these is passed without a human. `None`: no limit of this kind."""
+
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    """Input, cached and output tokens together."""
+    money: Annotated[Decimal, Field(gt=0)] | None = None
+    """US dollars."""
+    wall_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Seconds of working time; waiting for a human does not count."""
+    turns: Annotated[int, Field(gt=0)] | None = None
+    """Model requests."""
+    calls: Annotated[int, Field(gt=0)] | None = None
+    """Tool calls."""
+
+
+class AgentOversight(Frozen):
+    """Our keys of an agent, under `oversight:`."""
+
+    duty: Duty = "worker"
+    fallback: tuple[str, ...] = ()
+    """Models to ask when `llm` cannot be reached, in order."""
+    write_paths: tuple[str, ...] = ("**",)
+    """Path globs (gitwildmatch) that the agent may write; nothing else."""
+    limits: Limits = Limits()
+    """Limits of one delegation to this agent."""
+    autonomy: Autonomy | None = None
+    """The agent's level, if lower than the team's."""
+
+
+class AgentSpec(Frozen):
+    """One agent as declared in `agents.yaml`."""
+
+    name: str
+    role: str
+    goal: str
+    backstory: str
+    llm: str = "claude-sonnet-5-5"
+    tools: tuple[str, ...] = ()
+    max_iter: Annotated[int, Field(gt=0)] = 25
+    """Turns after which a hand-over is asked for."""
+    max_tokens: Annotated[int, Field(gt=0)] = 8192
+    """Longest answer of one request, in tokens."""
+    oversight: AgentOversight = AgentOversight()
+    crewai: dict[str, JsonValue] = {}
+    """CrewAI's further keys, as written; passed on to CrewAI."""
+
+
+class TaskOversight(Frozen):
+    """Our keys of a task, under `oversight:`."""
+
+    acceptance: str = ""
+    """How to see that the task is done; shown to the agent and to its reviewer."""
+    limits: Limits = Limits()
+
+
+class TaskSpec(Frozen):
+    """One task as declared in `tasks.yaml`."""
+
+    name: str
+    description: str
+    expected_output: str
+    agent: str | None = None
+    """Who does it; None: the supervisor, who delegates."""
+    context: tuple[str, ...] = ()
+    """Tasks whose results this one is given; they come before it."""
+    tools: tuple[str, ...] = ()
+    """Tools for this task beside the agent's own; must be granted to the agent's team."""
+    human_input: bool = False
+    """A human reviews the result before it counts."""
+    output_file: str | None = None
+    oversight: TaskOversight = TaskOversight()
+    crewai: dict[str, JsonValue] = {}
+
+
+class Match(Frozen):
+    """What a rule looks at. Every key that is given must hold; within a key any entry may match."""
+
+    tool: tuple[str, ...] = ()
+    """Tool names, `fnmatch` globs, whole-name match."""
+    effect: tuple[Effect, ...] = ()
+    agent: tuple[str, ...] = ()
+    duty: tuple[Duty, ...] = ()
+    path: tuple[str, ...] = ()
+    """gitwildmatch globs over the paths that the action touches."""
+    content: tuple[str, ...] = ()
+    """Categories of `safety.sensitivity` (`auth`, `crypto`, `permissions`, `sql`, `secrets`, `ci`, `migration`,
+    `infrastructure`, `dependencies`, `process`, `network`, `tests_removed`, `team_files`) or `regex:PATTERN`,
+    judged on changed lines, arguments and commands."""
+    confidence_below: Annotated[float, Field(ge=0, le=1)] | None = None
+    cost_above: Annotated[Decimal, Field(ge=0)] | None = None
+    """US dollars that the run has spent so far."""
+
+
+class Rule(Frozen):
+    """One rule of `policy.yaml`; every rule that matches speaks, the strictest wins."""
+
+    name: str
+    when: Match = Match()
+    ruling: Ruling
+    reason: str = ""
+    at: Literal["now", "change_set"] = "now"
+    """When an `ask` on a `write` is put to a human: before the call, or once with the whole change set,
+    which is safe because the workspace is a copy."""
+    role: str = ""
+    """Who must decide; empty: anyone."""
+
+
+class PolicySpec(Frozen):
+    """`policy.yaml`: what may happen, and how much of it."""
+
+    autonomy: Autonomy = 2
+    rules: tuple[Rule, ...] = ()
+    limits: Limits = Limits()
+    """Limits of a whole run."""
+    delegation: Limits = Limits()
+    """Limits of each delegation."""
+    max_rework: Annotated[int, Field(ge=0)] = 2
+    """How often a reviewer's rejection goes back to the author before a human is asked."""
+    max_parallel: Annotated[int, Field(gt=0)] = 4
+    """Delegations that run at once."""
+    sandbox: SandboxChoice = "auto"
+    workspace_limit_mb: Annotated[int, Field(gt=0)] = 500
+    """Largest folder that is copied, in MiB."""
+
+
+class TeamSpec(Frozen):
+    """A team as loaded: this value, as JSON, is the snapshot that a run keeps."""
+
+    name: str
+    folder: Path
+    agents: tuple[AgentSpec, ...]
+    tasks: tuple[TaskSpec, ...]
+    policy: PolicySpec = PolicySpec()
+    sources: dict[str, str] = {}
+    """File name -> text, as loaded."""
+
+    def agent(self, name: str) -> AgentSpec:
+        """The agent of that name; KeyError if there is none."""
+        return next(a for a in self.agents if a.name == name) if self.has(name) else _missing(name)
+
+    def has(self, name: str) -> bool:
+        """Is there an agent of that name?"""
+        return any(a.name == name for a in self.agents)
+
+    def on_duty(self, duty: Duty) -> AgentSpec | None:
+        """The first agent with that duty."""
+        return next((a for a in self.agents if a.oversight.duty == duty), None)
+
+
+def _missing(name: str) -> AgentSpec:
+    raise KeyError(name)

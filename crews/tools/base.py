@@ -1,0 +1,114 @@
+"""What is a tool? A name, typed arguments, one declared effect, a preview, and the effect itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from crews.errors import Signal
+from crews.safety.action import FileChange
+from crews.teams.spec import Effect
+
+if TYPE_CHECKING:
+    from crews.records.inbox import Question
+    from crews.records.rows import HandOver, ReviewKind, ReviewRow
+    from crews.tools.sandbox import Sandbox
+    from crews.tools.workspace import Workspace
+
+
+class Args(BaseModel):
+    """Base of a tool's arguments: frozen, strict about unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+A = TypeVar("A", bound=Args)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a call would touch, known without doing it; policy and humans judge this."""
+
+    paths: tuple[str, ...] = ()
+    changes: tuple[FileChange, ...] = ()
+    command: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the model is told: the whole text here; the gate clips it and keeps the rest."""
+
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may use, and nothing else."""
+
+    workspace: Workspace
+    sandbox: Sandbox | None
+    agent: str
+    thread: str
+    call: str
+    """The call's address in its run, `THREAD:TURN.INDEX`; also its idempotency key."""
+    writable: bool = True
+    """May commands of this thread write in the workspace? False for who only reads and judges."""
+    sandbox_error: str = ""
+    """Why there is no sandbox, if there is none."""
+
+
+class ToolError(Exception):
+    """A call that failed in a way the model can act on; the text is what it is told."""
+
+
+class NeedsReview(Signal):
+    """Raised by a tool's `run`: a human must decide `question`; then the tool's `decided` goes on."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.title)
+        self.question = question
+
+
+class Tool(ABC, Generic[A]):
+    """One thing an agent can do. Only the gate calls `run` and `decided`."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    """For the model: short, what it does and when to use it."""
+    effect: ClassVar[Effect]
+    args: ClassVar[type[Args]]
+    repeatable: ClassVar[bool] = False
+    """True: a call that was interrupted may simply run again (every `read` may)."""
+    review_kind: ClassVar[ReviewKind] = "action"
+    """Kind of the review that policy's `ask` on a call of it opens."""
+    planning: ClassVar[bool] = False
+    """True: it plans or delegates work; its `ask` is loosened at the highest autonomy level only."""
+    ends_thread: ClassVar[bool] = False
+    """True: once a call of it is done, the thread has handed over."""
+
+    def preview(self, args: A, context: ToolContext) -> Preview:
+        """What the call would touch. Raises ToolError where the arguments can never work."""
+        del args, context
+        return Preview()
+
+    @abstractmethod
+    async def run(self, args: A, context: ToolContext) -> ToolResult:
+        """Do it.
+
+        Raises:
+            ToolError: a failure that the model can act on.
+            NeedsReview: a human must decide first.
+        """
+
+    async def decided(self, args: A, context: ToolContext, review: ReviewRow) -> ToolResult:
+        """Go on after the review that `run` asked for; raises like `run`."""
+        raise NotImplementedError(f"{self.name} asks for no review of its own")
+
+    def handover(self, args: A) -> HandOver:
+        """The hand-over that a call of a tool with `ends_thread` makes."""
+        raise NotImplementedError(f"{self.name} does not end a thread")

@@ -1,0 +1,221 @@
+"""How does a command run in bubblewrap: namespaces of its own, a file system of its own, no
+network?
+
+What it holds: the command sees `/usr`, the running Python, a few files of `/etc`, `/workspace` and
+a private `/tmp`, nothing else of the host's files; its own processes only; a network with nothing
+but its own loopback, so that test servers work. seccomp closes the kernel's less travelled doors.
+Whatever it starts ends with it.
+
+What it does not hold: a hole in the kernel itself; what lies in the workspace (`.git` there is
+read-only, but a command may write any other file, to be judged as a change set afterwards); and
+exact limits, which are watched (`crews.tools.watching`), so that a burst can pass them for some
+hundredths of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from crews.errors import SandboxUnavailable
+from crews.tools.launching import Launch, carry_out, gone, status_pipe
+from crews.tools.ownership import has_capability, taken_over
+from crews.tools.paths import WORKSPACE_NAME
+from crews.tools.sandbox import CommandLimits, CommandResult, Sandbox
+from crews.tools.seccomp import Refusals, program
+from crews.tools.surroundings import (
+    ETC,
+    SHELL,
+    SYSTEM,
+    Interpreter,
+    Scratch,
+    environment,
+    interpreter,
+    scratch,
+    search_path,
+    stand_ins,
+)
+from crews.tools.watching import kernel_limits
+
+_CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN = 6, 7, 21
+_PROGRAMS = "/run/programs"
+"""Where the private programs (`python`, if need be) are seen."""
+_ULIMIT = {  # resource -> (option of `ulimit`, its unit); every shell of Linux has these
+    "RLIMIT_CORE": ("-c", 512),
+    "RLIMIT_CPU": ("-t", 1),
+    "RLIMIT_FSIZE": ("-f", 512),
+    "RLIMIT_NOFILE": ("-n", 1),
+    "RLIMIT_DATA": ("-d", 1024),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bubblewrap(Sandbox):
+    """The backend, with what it needs."""
+
+    name: ClassVar[str] = "bubblewrap"
+    bwrap: str
+    setpriv: str
+    """Drops the user inside; empty: we are not root, bubblewrap makes a user namespace."""
+    python: Interpreter
+    refused: bytes
+    """The seccomp program."""
+
+    @classmethod
+    def found(cls) -> Bubblewrap:
+        """The backend with the programs of this machine.
+
+        Raises:
+            SandboxUnavailable: something that it needs is missing.
+        """
+        bwrap, setpriv = shutil.which("bwrap"), shutil.which("setpriv")
+        refused = program(platform.machine(), Refusals())
+        if bwrap is None:
+            raise SandboxUnavailable("`bwrap` is not installed")
+        if refused is None:
+            raise SandboxUnavailable(f"no system call filter for {platform.machine()}")
+        if os.getuid() != 0:
+            return cls(bwrap, "", interpreter(), refused)
+        if setpriv is None:
+            raise SandboxUnavailable("`setpriv` (util-linux) is not installed")
+        if not all(map(has_capability, (_CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN))):
+            raise SandboxUnavailable("root may not make namespaces here (a container?)")
+        return cls(bwrap, setpriv, interpreter(), refused)
+
+    async def run(
+        self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
+    ) -> CommandResult:
+        """See `Sandbox.run`."""
+        workspace, uid = await asyncio.to_thread(taken_over, workspace, writable)
+        async with scratch(self.python, uid) as private:
+            return await self._run(command, workspace, limits, writable, private, uid)
+
+    async def _run(
+        self,
+        command: str,
+        workspace: Path,
+        limits: CommandLimits,
+        writable: bool,
+        private: Scratch,
+        uid: int | None,
+    ) -> CommandResult:
+        with status_pipe() as status, self._filter() as calls:
+            files = self._files(private, workspace, os.getuid() if uid is None else uid, writable)
+            launch = Launch(
+                argv=(
+                    *(self.bwrap, *self._namespaces(), *files),
+                    *("--seccomp", str(calls), "--json-status-fd", str(status.writer), "--"),
+                    *self._payload(command, uid, limits),
+                ),
+                environment=environment(search_path(self.python, _PROGRAMS), "/tmp"),  # noqa: S108
+                orders=b"",
+                descriptors=(calls, status.writer),
+                folders=(workspace, private.root),
+                gentle=False,
+            )
+            ended = await carry_out(launch, limits)
+            said = _Said.parse(status.read())
+            if said.pid:
+                await gone(said.pid)
+        output = ended.output.text()
+        if said.code is None and not ended.killed_for:
+            raise SandboxUnavailable(f"bubblewrap could not start the command: {output.strip()}")
+        return CommandResult(
+            exit_code=None if ended.killed_for else said.code,
+            output=output,
+            truncated=ended.output.truncated,
+            timed_out=ended.killed_for == "time",
+            killed_for=ended.killed_for,
+            seconds=ended.seconds,
+        )
+
+    def _namespaces(self) -> Iterator[str]:
+        yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
+        yield from ("--unshare-cgroup-try", "--hostname", "sandbox")
+        yield from ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
+        if self.setpriv:
+            yield from ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+        else:
+            yield "--unshare-user"
+
+    def _files(self, private: Scratch, workspace: Path, uid: int, writable: bool) -> Iterator[str]:
+        """The command's file system, the outermost first; what is not named is not there."""
+        yield from _system()
+        shown = {path: path for path in ETC if Path(path).exists()}
+        shown |= {name: str(path) for name, path in stand_ins(private.etc, uid).items()}
+        shown |= {str(prefix): str(prefix) for prefix in self.python.prefixes}
+        shown[_PROGRAMS] = str(private.bin)
+        for folder in _parents(shown):  # bubblewrap makes them closed to all but itself
+            yield from ("--dir", folder)
+        for name, path in shown.items():
+            yield from ("--ro-bind", path, name)
+        yield from ("--proc", "/proc", "--dev", "/dev")
+        yield from ("--bind", str(private.shm), "/dev/shm", "--remount-ro", "/dev")  # noqa: S108
+        yield from ("--bind", str(private.tmp), "/tmp")  # noqa: S108
+        yield from ("--bind" if writable else "--ro-bind", str(workspace), WORKSPACE_NAME)
+        history = workspace / ".git"
+        if history.exists() and not history.is_symlink():
+            yield from ("--ro-bind", str(history), f"{WORKSPACE_NAME}/.git")
+        yield from ("--remount-ro", "/", "--chdir", "/")
+
+    def _payload(self, command: str, uid: int | None, limits: CommandLimits) -> Iterator[str]:
+        """Drop the user, set the kernel's limits, become the shell."""
+        if uid is not None:
+            yield from (self.setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+            yield "--inh-caps=-all"
+        values = kernel_limits(limits, counted=True)
+        counted = values.pop("RLIMIT_NPROC")
+        lines = [f"ulimit {_ULIMIT[k][0]} {v // _ULIMIT[k][1]}" for k, v in values.items()]
+        # bash has -u for what dash and busybox call -p
+        lines += [f"{{ ulimit -u {counted} 2>/dev/null || ulimit -p {counted}; }}"]
+        lines += [f"cd {WORKSPACE_NAME}", f'exec {SHELL} -c "$1"']
+        yield from (SHELL, "-c", " && ".join(lines), "sh", command)
+
+    @contextmanager
+    def _filter(self) -> Generator[int]:
+        reader, writer = os.pipe()
+        try:
+            os.write(writer, self.refused)  # some 1.5 kB: fits into the pipe
+            os.close(writer)
+            yield reader
+        finally:
+            os.close(reader)
+
+
+def _system() -> Iterator[str]:
+    for folder in map(Path, SYSTEM):
+        if folder.is_symlink():
+            yield from ("--symlink", str(folder.readlink()), str(folder))
+        elif folder.is_dir():
+            yield from ("--ro-bind", str(folder), str(folder))
+
+
+def _parents(names: Iterable[str]) -> list[str]:
+    """Every folder above, the outermost first."""
+    found = {str(parent) for name in names for parent in Path(name).parents}
+    return sorted(found - {"/"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What bubblewrap reports on its status descriptor, a JSON object a line."""
+
+    pid: int = 0
+    """The first process of the command's process namespace, as the host numbers it."""
+    code: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> _Said:
+        facts: dict[str, object] = {}
+        for line in text.splitlines():
+            facts |= json.loads(line)
+        pid, code = facts.get("child-pid"), facts.get("exit-code")
+        return cls(pid if isinstance(pid, int) else 0, code if isinstance(code, int) else None)

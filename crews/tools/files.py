@@ -1,0 +1,298 @@
+"""How does an agent look at, write and change the files of its workspace?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from crews.safety.action import FileChange
+from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.paths import READ_LIMIT, NotText, clean, clean_file
+from crews.tools.workspace import Workspace, encode
+
+LINE_CAP = 2000
+"""Characters of one line that are shown."""
+
+PathArg = Annotated[
+    str, Field(description="Path relative to the workspace, with / between folders.")
+]
+
+
+class ListFilesArgs(Args):
+    """What to list."""
+
+    path: Annotated[str, Field(description="Folder (or file) to list.")] = "."
+    pattern: Annotated[
+        str,
+        Field(description="Glob over the whole path: `*.py`, `src/**/*.ts`. Empty: every file."),
+    ] = ""
+    limit: Annotated[int, Field(ge=1, le=2000, description="Most files to show.")] = 200
+
+
+class ListFiles(Tool[ListFilesArgs]):
+    """Names of files, sorted."""
+
+    name: ClassVar[str] = "list_files"
+    description: ClassVar[str] = (
+        "List files beneath a folder, recursively, sorted. What .gitignore names is left out."
+    )
+    effect = "read"
+    args = ListFilesArgs
+    repeatable: ClassVar[bool] = True
+
+    def preview(self, args: ListFilesArgs, context: ToolContext) -> Preview:
+        """The folder."""
+        del context
+        return Preview(paths=(clean(args.path),))
+
+    async def run(self, args: ListFilesArgs, context: ToolContext) -> ToolResult:
+        """One path a line."""
+        found = await asyncio.to_thread(context.workspace.list, args.path, args.pattern)
+        if not found:
+            return ToolResult("no files")
+        shown = "\n".join(found[: args.limit])
+        if (more := len(found) - args.limit) > 0:
+            shown += f"\n({more} more files; narrow the path or the pattern)"
+        return ToolResult(shown)
+
+
+class ReadFileArgs(Args):
+    """Which lines of which file."""
+
+    path: PathArg
+    start: Annotated[int, Field(ge=1, description="First line, counted from 1.")] = 1
+    lines: Annotated[int, Field(ge=1, le=5000, description="Most lines to show.")] = 500
+
+
+class ReadFile(Tool[ReadFileArgs]):
+    """A file's text with line numbers."""
+
+    name: ClassVar[str] = "read_file"
+    description: ClassVar[str] = (
+        "Read a UTF-8 text file. Each line is shown as its number, a tab and the text; "
+        "the number and the tab are not part of the file."
+    )
+    effect = "read"
+    args = ReadFileArgs
+    repeatable: ClassVar[bool] = True
+
+    def preview(self, args: ReadFileArgs, context: ToolContext) -> Preview:
+        """The file."""
+        del context
+        return Preview(paths=(clean_file(args.path),))
+
+    async def run(self, args: ReadFileArgs, context: ToolContext) -> ToolResult:
+        """The lines asked for, and how to see the others."""
+        text = await asyncio.to_thread(context.workspace.read_text, args.path)
+        return ToolResult(numbered(text, args.start, args.lines, clean_file(args.path)))
+
+
+def numbered(text: str, start: int, most: int, path: str) -> str:
+    """Lines `start` and following, numbered, with a note where there are others."""
+    every = text.split("\n")
+    if every[-1] == "":
+        every.pop()
+    if not every:
+        return f"(`{path}` is empty)"
+    if start > len(every):
+        raise ToolError(f"`{path}` has {len(every)} lines; line {start} is beyond its end")
+    chosen = every[start - 1 : start - 1 + most]
+    shown = [
+        f"{start + n:>6}\t{clipped(line.removesuffix(chr(13)))}" for n, line in enumerate(chosen)
+    ]
+    end = start + len(chosen) - 1
+    if start > 1 or end < len(every):
+        on = f"; go on with start={end + 1}" if end < len(every) else ""
+        shown.append(f"(lines {start}-{end} of {len(every)}{on})")
+    if is_crlf(text):
+        shown.append("(lines end with CRLF; it is kept when you write or edit)")
+    return "\n".join(shown)
+
+
+def clipped(line: str) -> str:
+    """A line as shown: what is beyond `LINE_CAP` is counted, not shown."""
+    more = len(line) - LINE_CAP
+    return line if more <= 0 else f"{line[:LINE_CAP]} [{more} more characters]"
+
+
+def is_crlf(text: str) -> bool:
+    """Does every line end with CRLF, and is there one?"""
+    ends = text.count("\n")
+    return ends > 0 and text.count("\r\n") == ends
+
+
+def with_ends_of(text: str, old: str) -> str:
+    """A text with CRLF line ends if the old one has them and the new one has only line feeds."""
+    return text.replace("\n", "\r\n") if is_crlf(old) and "\r" not in text else text
+
+
+class WriteFileArgs(Args):
+    """A file's whole new text."""
+
+    path: PathArg
+    content: Annotated[str, Field(description="The whole text of the file.")]
+
+
+class WriteFile(Tool[WriteFileArgs]):
+    """Create a file, or replace all of it."""
+
+    name: ClassVar[str] = "write_file"
+    description: ClassVar[str] = (
+        "Create a text file or replace its whole content. To change a part of a file use edit_file."
+    )
+    effect = "write"
+    args = WriteFileArgs
+    repeatable: ClassVar[bool] = True  # the same content again is the same file
+
+    def preview(self, args: WriteFileArgs, context: ToolContext) -> Preview:
+        """The file before and after."""
+        return _previewed(_written(args, context.workspace))
+
+    async def run(self, args: WriteFileArgs, context: ToolContext) -> ToolResult:
+        """Write it."""
+        change = await asyncio.to_thread(_written, args, context.workspace)
+        done = "created" if change.before is None else "replaced"
+        return await asyncio.to_thread(_write, context.workspace, change, done)
+
+
+class EditFileArgs(Args):
+    """A text and what is to stand in its place."""
+
+    path: PathArg
+    old: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Exact text to replace, with its indentation; no line numbers.",
+        ),
+    ]
+    new: Annotated[str, Field(description="Text that takes its place.")]
+    replace_all: Annotated[
+        bool, Field(description="Replace every occurrence; else there must be exactly one.")
+    ] = False
+
+
+class EditFile(Tool[EditFileArgs]):
+    """Replace an exact text in a file."""
+
+    name: ClassVar[str] = "edit_file"
+    description: ClassVar[str] = (
+        "Replace an exact text in a file. It must occur exactly once, unless replace_all is set."
+    )
+    effect = "write"
+    args = EditFileArgs
+
+    def preview(self, args: EditFileArgs, context: ToolContext) -> Preview:
+        """The file before and after."""
+        return _previewed(_changed(args, context.workspace))
+
+    async def run(self, args: EditFileArgs, context: ToolContext) -> ToolResult:
+        """Replace it."""
+        change = await asyncio.to_thread(_changed, args, context.workspace)
+        return await asyncio.to_thread(_write, context.workspace, change, "edited")
+
+
+class DeleteFileArgs(Args):
+    """Which file."""
+
+    path: PathArg
+
+
+class DeleteFile(Tool[DeleteFileArgs]):
+    """Delete one file."""
+
+    name: ClassVar[str] = "delete_file"
+    description: ClassVar[str] = "Delete one file of the workspace."
+    effect = "write"
+    args = DeleteFileArgs
+
+    def preview(self, args: DeleteFileArgs, context: ToolContext) -> Preview:
+        """The file before."""
+        path = clean_file(args.path)
+        if (before := context.workspace.describe(path)) is None:
+            raise ToolError(f"there is no file `{path}`")
+        return _previewed(FileChange(path, before, None))
+
+    async def run(self, args: DeleteFileArgs, context: ToolContext) -> ToolResult:
+        """Delete it."""
+        await asyncio.to_thread(context.workspace.delete, args.path)
+        return ToolResult(f"deleted {clean_file(args.path)}")
+
+
+def _previewed(change: FileChange) -> Preview:
+    return Preview(paths=(change.path,), changes=(change,))
+
+
+def _written(args: WriteFileArgs, workspace: Workspace) -> FileChange:
+    """What `write_file` would do; nothing is written here."""
+    path = clean_file(args.path)
+    before = workspace.describe(path)
+    try:
+        old = workspace.read_text(path) if before is not None else ""
+    except NotText:
+        old = ""
+    return FileChange(path, before, _fit(with_ends_of(args.content, old), path))
+
+
+def _changed(args: EditFileArgs, workspace: Workspace) -> FileChange:
+    """What `edit_file` would do; nothing is written here."""
+    path = clean_file(args.path)
+    before = workspace.read_text(path)
+    old, new = with_ends_of(args.old, before), with_ends_of(args.new, before)
+    if old == new:
+        raise ToolError("old and new are the same text")
+    places = _places(before, old)
+    if not places:
+        raise ToolError(f"the text does not occur in `{path}`; {_nearly(before, args.old)}")
+    if len(places) > 1 and not args.replace_all:
+        shown = ", ".join(str(line) for line in places[:10]) + (", ..." if len(places) > 10 else "")
+        raise ToolError(
+            f"the text occurs {len(places)} times in `{path}`, at lines {shown}; "
+            "give more of the text around it, or set replace_all"
+        )
+    return FileChange(path, before, _fit(before.replace(old, new), path))
+
+
+def _places(text: str, part: str) -> list[int]:
+    """The lines at which a part begins, from 1."""
+    found: list[int] = []
+    at, line, last = text.find(part), 1, 0
+    while at >= 0:
+        line += text.count("\n", last, at)
+        found.append(line)
+        last, at = at, text.find(part, at + len(part))
+    return found
+
+
+def _nearly(text: str, old: str) -> str:
+    """Where the first line of the text is found without regard to the blanks around it."""
+    first = next((line.strip() for line in old.split("\n") if line.strip()), "")
+    lines = [n for n, line in enumerate(text.split("\n"), 1) if first and line.strip() == first]
+    if not lines:
+        return "read the file and copy the text exactly"
+    shown = ", ".join(str(n) for n in lines[:5])
+    return (
+        f"its first line is like line {shown}, but blanks or what follows differ; copy it exactly"
+    )
+
+
+def _fit(text: str, path: str) -> str:
+    if "\0" in text:
+        raise ToolError("the text holds a NUL character; only text files can be written")
+    if len(encode(text)) > READ_LIMIT:
+        raise ToolError(f"the text of `{path}` would be larger than {READ_LIMIT:,} bytes")
+    return text
+
+
+def _write(workspace: Workspace, change: FileChange, done: str) -> ToolResult:
+    after = change.after or ""
+    workspace.write_text(change.path, after)
+    count = after.count("\n") + (not after.endswith("\n") and after != "")
+    note = ""
+    if change.before is None and workspace.left_out(change.path):
+        note = (
+            "; it matches .gitignore (or a folder of caches), so it is not part of the change set"
+        )
+    return ToolResult(f"{done} {change.path} ({count} lines{note})")

@@ -1,0 +1,350 @@
+"""Where does a path that a model gave lead, and how is it opened so that nothing leaves the root?
+
+Every open starts at a descriptor of the root and resolves beneath it without following a link
+(`beneath`). What is checked is the open descriptor, never the name, so there is no moment between
+check and use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+import unicodedata
+from collections.abc import Generator
+from pathlib import Path
+
+from crews.tools.base import ToolError
+from crews.tools.beneath import open_folder
+
+WORKSPACE_NAME = "/workspace"
+"""What agents call the workspace, in the sandbox and in every path."""
+READ_LIMIT = 8 * 1024 * 1024
+"""Largest file that is read as text, in bytes."""
+TEMP_PREFIX = ".crews-tmp-"
+"""Files being written; they are never listed, read or copied."""
+PROTECTED = frozenset({".git", ".hg", ".svn", ".jj"})
+"""Folders of version control: their hooks and settings run code on the user's machine."""
+
+_PATH_BYTES = 4096
+_NAME_BYTES = 255
+_CHUNK = 1024 * 1024
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SHORT_NAME = re.compile(r"(git|hg|svn|jj)~[0-9]+")
+
+
+class FileAbsent(ToolError):
+    """There is no file of that name."""
+
+
+class ThroughLink(ToolError):
+    """The path is, or goes through, a symbolic link."""
+
+
+class NotText(ToolError):
+    """The file is there, but it is not UTF-8 text."""
+
+
+def clean(path: str) -> str:
+    """The workspace-relative POSIX path that a model means; `.` is the workspace itself.
+
+    Raises:
+        ToolError: the path is absolute (but for `/workspace/...`), climbs with `..`, is protected,
+        or is
+            no usable name.
+    """
+    shown = _shown(path)
+    try:
+        size = len(path.encode())
+    except UnicodeEncodeError:
+        raise ToolError(f"the path {shown} is not valid Unicode") from None
+    if size > _PATH_BYTES:
+        raise ToolError(f"the path {shown} is longer than {_PATH_BYTES} bytes")
+    if _CONTROL.search(path):
+        raise ToolError(f"the path {shown} holds a control character")
+    if "\\" in path:
+        raise ToolError(f"the path {shown} holds a backslash; write / between folders")
+    if path == WORKSPACE_NAME or path.startswith(WORKSPACE_NAME + "/"):
+        path = path[len(WORKSPACE_NAME) :].lstrip("/")
+    if path.startswith("/") or re.match(r"(~|[A-Za-z]:)(/|$)", path):
+        raise ToolError(f"the path {shown} is absolute; give it relative to {WORKSPACE_NAME}")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    for part in parts:
+        _check_name(part, shown)
+    return "/".join(parts) or "."
+
+
+def clean_file(path: str) -> str:
+    """Like `clean`, for a path that must name a file, not the workspace itself."""
+    if (found := clean(path)) == ".":
+        raise ToolError("give the path of a file; this is the workspace itself")
+    return found
+
+
+def _check_name(part: str, shown: str) -> None:
+    if part == "..":
+        raise ToolError(
+            f"the path {shown} climbs with ..; nothing outside {WORKSPACE_NAME} can be reached"
+        )
+    if len(part.encode()) > _NAME_BYTES:
+        raise ToolError(f"the path {shown} has a name longer than {_NAME_BYTES} bytes")
+    if is_protected(part):
+        raise ToolError(
+            f"the path {shown} is protected: version control folders cannot be read or written"
+        )
+    if part.startswith(TEMP_PREFIX):
+        raise ToolError(f"the path {shown} is a name kept for files being written")
+
+
+def _shown(path: str) -> str:
+    text = ascii(path) if _CONTROL.search(path) or not path.isprintable() else f"`{path}`"
+    return text if len(text) <= 120 else text[:100] + "..."
+
+
+def is_protected(path: str) -> bool:
+    """Does any component mean a version control folder, on any file system?
+
+    Folded as the file systems do that fold most: NFKC, case, ignorable code points (HFS+), trailing
+    dots and spaces, alternate data streams and short names (NTFS), a backslash as a separator.
+    """
+    return any(_folds_to_protected(part) for part in re.split(r"[/\\]", path))
+
+
+def _folds_to_protected(part: str) -> bool:
+    folded = _IGNORABLE.sub("", unicodedata.normalize("NFKC", part)).casefold()
+    folded = _IGNORABLE.sub("", unicodedata.normalize("NFKC", folded))
+    names = [name.split(":", 1)[0].strip().rstrip(". ") for name in re.split(r"[/\\]", folded)]
+    return any(name in PROTECTED or _SHORT_NAME.fullmatch(name) for name in names)
+
+
+def is_usable(name: str) -> bool:
+    """Can a file of this name, as found on disk, be copied and shown?"""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return not (_CONTROL.search(name) or is_protected(name) or name.startswith(TEMP_PREFIX))
+
+
+@contextlib.contextmanager
+def opened_folder(root: Path, path: str, *, create: bool = False) -> Generator[int]:
+    """A descriptor of the folder `path` beneath `root`; `create`: make what is missing.
+
+    Raises:
+        FileAbsent: there is no such folder.
+        ToolError: it cannot be reached without following a link or leaving the root.
+    """
+    parts = [] if path in ("", ".") else path.split("/")
+    with (
+        _explained(path),
+        _closing(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as top,
+    ):
+        current = open_folder(top, parts, create=create)
+    with _closing(current):
+        yield current
+
+
+@contextlib.contextmanager
+def opened_file(root: Path, path: str) -> Generator[tuple[int, os.stat_result]]:
+    """A descriptor, to read, of the regular file `path`, with what `fstat` says of it."""
+    folder, name = _split(path)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with opened_folder(root, folder) as parent, _explained(path):
+        found = os.open(name, flags, dir_fd=parent)
+    with _closing(found):
+        status = os.fstat(found)
+        if stat.S_ISDIR(status.st_mode):
+            raise ToolError(f"`{path}` is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise ToolError(f"`{path}` is not a regular file")
+        yield found, status
+
+
+def read_bytes(root: Path, path: str, limit: int = READ_LIMIT) -> bytes:
+    """The whole file, at most `limit` bytes.
+
+    Raises:
+        FileAbsent: there is no such file.
+        ToolError: it is larger than `limit`, not a regular file, or not beneath the root.
+    """
+    with opened_file(root, path) as (found, status), _explained(path):
+        data = b"" if status.st_size > limit else _read(found, limit)
+    if status.st_size > limit or len(data) > limit:
+        raise ToolError(f"`{path}` is larger than {limit:,} bytes")
+    return data
+
+
+def _read(found: int, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    left = limit + 1  # one more than allowed, to see a file that grows while it is read
+    while left > 0 and (chunk := os.read(found, min(left, _CHUNK))):
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
+
+
+def decode(data: bytes, path: str) -> str:
+    """The text of a file, line ends kept. Raises NotText for NUL bytes and what is not UTF-8."""
+    if b"\0" in data:
+        raise NotText(f"`{path}` is a binary file ({len(data):,} bytes)")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise NotText(
+            f"`{path}` is not UTF-8 text (byte {error.start:,} cannot be decoded)"
+        ) from None
+
+
+def status_of(root: Path, path: str) -> os.stat_result | None:
+    """What is there, links not followed; None: nothing. Raises ToolError if a link leads there."""
+    folder, name = _split(path)
+    try:
+        with opened_folder(root, folder) as parent, _explained(path):
+            return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileAbsent:
+        return None
+
+
+def link_target(root: Path, path: str) -> str:
+    """Where the symbolic link `path` points to, as written in it."""
+    folder, name = _split(path)
+    with opened_folder(root, folder) as parent, _explained(path):
+        return os.readlink(name, dir_fd=parent)
+
+
+def stays_inside(path: str, target: str) -> bool:
+    """Does a link at `path` with this target stay beneath the root, judged by its text alone?"""
+    if target.startswith("/") or not is_usable(target):
+        return False
+    depth = path.count("/")
+    for part in target.split("/"):
+        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
+        if depth < 0:
+            return False
+    return True
+
+
+def write_bytes(
+    root: Path, path: str, data: bytes, mode: int | None = None, *, flush: bool = True
+) -> None:
+    """Replace or create the file in one step: a temporary file beside it, then a rename.
+
+    The mode of an existing file is kept unless `mode` (permission bits) is given. A hard link is
+    replaced, never written through.
+    """
+    folder, name = _split(path)
+    with opened_folder(root, folder, create=True) as parent, _explained(path):
+        existing = _existing(parent, name, path)
+        temporary = TEMP_PREFIX + secrets.token_hex(8)
+        try:
+            create_file(parent, temporary, data, mode, existing, flush=flush)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+
+
+def create_file(
+    parent: int,
+    name: str,
+    data: bytes,
+    mode: int | None = None,
+    like: os.stat_result | None = None,
+    executable: bool = False,
+    flush: bool = True,
+) -> None:
+    """Write a new file into an open folder.
+
+    Args:
+        parent: Descriptor of the folder.
+        name: A name that is not taken.
+        data: The content.
+        mode: Permission bits; None: those of `like`, else the process's default.
+        like: The file that it replaces: its owner, too, is kept where that is allowed.
+        executable: With no `mode` and no `like`: executable by whoever may read it.
+        flush: Wait until it is on the disk.
+    """
+    if mode is None and like is not None:
+        mode = stat.S_IMODE(like.st_mode)
+    default = 0o777 if executable else 0o666  # less the umask
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with _closing(os.open(name, flags, default if mode is None else 0o600, dir_fd=parent)) as made:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(made, view) :]
+        if like is not None:
+            with contextlib.suppress(PermissionError):
+                os.fchown(made, like.st_uid, like.st_gid)
+        if mode is not None:
+            os.fchmod(made, mode)
+        if flush:
+            os.fsync(made)
+
+
+def remove(root: Path, path: str) -> None:
+    """Delete the file or link `path`. Raises FileAbsent, and ToolError for a folder."""
+    folder, name = _split(path)
+    with opened_folder(root, folder) as parent, _explained(path):
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise ToolError(f"`{path}` is a folder")
+        os.unlink(name, dir_fd=parent)
+
+
+def _existing(parent: int, name: str, path: str) -> os.stat_result | None:
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(status.st_mode):
+        return status
+    raise ToolError(f"`{path}` is a {kind_of(status)}, not a regular file; it cannot be written")
+
+
+def kind_of(status: os.stat_result) -> str:
+    """`folder`, `symbolic link`, `regular file` or `special file`."""
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link", stat.S_IFREG: "regular file"}
+    return kinds.get(stat.S_IFMT(status.st_mode), "special file")
+
+
+def _split(path: str) -> tuple[str, str]:
+    folder, _, name = path.rpartition("/")
+    if name in ("", ".", ".."):
+        raise ToolError(f"`{path}` does not name a file")
+    return folder, name
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Generator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Generator[None]:
+    """Turn the system's errors into texts with the path as the agent knows it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise FileAbsent(f"there is no `{path}`") from None
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise ThroughLink(f"`{path}` is, or goes through, a symbolic link") from None
+        if error.errno in (errno.EXDEV, errno.EAGAIN):
+            raise ToolError(f"`{path}` leaves {WORKSPACE_NAME}") from None
+        if error.errno == errno.ENOTDIR:
+            raise FileAbsent(f"there is no `{path}`: a part of it is not a folder") from None
+        if error.errno == errno.ENXIO:
+            raise ToolError(f"`{path}` is not a regular file") from None
+        reason = os.strerror(error.errno) if error.errno else "unknown error"
+        raise ToolError(f"`{path}`: {reason.lower()}") from None

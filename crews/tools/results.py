@@ -1,0 +1,48 @@
+"""What was in the part of a result that the model was not shown?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+
+from crews.tools.base import Args, Tool, ToolContext, ToolError, ToolResult
+
+PIECE = 12_000
+"""Characters of one answer."""
+
+Lookup = Callable[[str, int, int], str | None]
+"""Thread, turn and place of a call -> its whole result, if there is such a call."""
+
+
+class ReadResultArgs(Args):
+    """Which result, and from where."""
+
+    call: Annotated[str, Field(description="TURN.INDEX, as the clipped result named it")]
+    offset: Annotated[int, Field(ge=0, description="first character")] = 0
+
+
+class ReadResult(Tool[ReadResultArgs]):
+    """Reads on in a clipped result of the same thread."""
+
+    name = "read_result"
+    description = "Read on in an earlier result of yours that was clipped."
+    effect = "read"
+    args = ReadResultArgs
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def run(self, args: ReadResultArgs, context: ToolContext) -> ToolResult:
+        """The next piece, and where to go on."""
+        turn, _, place = args.call.partition(".")
+        if not (turn.isdigit() and place.isdigit()):
+            raise ToolError(f"`{args.call}` is no call; write TURN.INDEX, like 3.0")
+        whole = self._lookup(context.thread, int(turn), int(place))
+        if whole is None:
+            raise ToolError(f"you have made no call {args.call}")
+        piece = whole[args.offset : args.offset + PIECE]
+        left = len(whole) - args.offset - len(piece)
+        more = f"\n[{left} more characters: offset={args.offset + len(piece)}]" if left > 0 else ""
+        return ToolResult((piece or "[nothing there]") + more)

@@ -1,0 +1,210 @@
+"""What does a command find around it: which environment, which readable folders, which private
+ones?
+
+Both backends show the same things: the system's programs and libraries, the running Python with its
+packages, and a few files of `/etc` that hold no secret. Nothing of a home folder is among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from crews.errors import SandboxUnavailable
+from crews.tools.ending import unhurried
+from crews.tools.folders import discard
+
+SYSTEM = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+    "/gnu/store",
+)
+ETC = (
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/debian_version",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/lsb-release",
+    "/etc/magic",
+    "/etc/mime.types",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/pki/tls/certs",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/terminfo",
+)
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+SHELL = "/bin/sh"
+_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+_SECRETS = (".ssh", ".aws", ".gnupg", ".kube", ".docker", ".netrc", ".config", ".git-credentials")
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The running Python, as a command can use it."""
+
+    program: Path
+    """`sys.executable`: inside a virtual environment if there is one."""
+    prefixes: tuple[Path, ...]
+    """Folders outside the system's that it needs to start and to import; both ends of links."""
+
+    @property
+    def folder(self) -> Path:
+        """Its `bin`, first on PATH."""
+        return self.program.parent
+
+
+def interpreter() -> Interpreter:
+    """The running Python and the folders that it lives in.
+
+    Raises:
+        SandboxUnavailable: one of them would show a home folder or its secrets.
+    """
+    program = Path(sys.executable or f"{sys.base_prefix}/bin/python3")
+    wanted = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.exec_prefix)}
+    wanted |= {_prefix(link) for link in _links(program)}
+    wanted |= {path.resolve() for path in wanted}
+    outside = sorted(path for path in wanted if not within(path, SYSTEM) and path.is_dir())
+    kept = tuple(path for path in outside if not any(other in path.parents for other in outside))
+    for path in kept:
+        _check(path)
+    return Interpreter(program, kept)
+
+
+def within(path: Path, folders: tuple[str, ...]) -> bool:
+    """Is it one of these folders, or beneath one?"""
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _links(program: Path) -> Iterator[Path]:
+    """The program and every name on the way to the file that it is a link to."""
+    for _ in range(40):
+        yield program
+        if not program.is_symlink():
+            return
+        program = program.parent / program.readlink()
+
+
+def _prefix(program: Path) -> Path:
+    return Path(os.path.normpath(program)).parent.parent
+
+
+def _check(prefix: Path) -> None:
+    home = Path.home()
+    shows = prefix in (home, *home.parents) or any((prefix / name).exists() for name in _SECRETS)
+    if shows:
+        raise SandboxUnavailable(
+            f"Python lives in `{prefix}`, which holds a home folder or its secrets",
+            hint="Use a Python, or a virtual environment, in a folder of its own.",
+        )
+
+
+def environment(path: tuple[str, ...], private: str) -> dict[str, str]:
+    """All that a command finds in its environment; `private` is its home and temporary folder."""
+    return {
+        "PATH": ":".join(path),
+        "HOME": private,
+        "TMPDIR": private,
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "dumb",
+        "SHELL": SHELL,
+        "USER": "agent",
+        "LOGNAME": "agent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def search_path(python: Interpreter, extra: str) -> tuple[str, ...]:
+    """PATH: the running Python's folder, then `extra` (where `python` is if that folder has none),
+    the system's.
+    """
+    return tuple(dict.fromkeys((str(python.folder), extra, *_PATH)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The private folders of one command, on the host's disk so that limits can see them."""
+
+    root: Path
+
+    @property
+    def tmp(self) -> Path:
+        """`/tmp` and the home of the command."""
+        return self.root / "tmp"
+
+    @property
+    def shm(self) -> Path:
+        """`/dev/shm` of the command."""
+        return self.root / "shm"
+
+    @property
+    def bin(self) -> Path:
+        """Programs that are put on its PATH: `python`, where the interpreter's folder has only
+        `python3`.
+        """
+        return self.root / "bin"
+
+    @property
+    def etc(self) -> Path:
+        """Files that stand in for the host's."""
+        return self.root / "etc"
+
+
+@asynccontextmanager
+async def scratch(python: Interpreter, uid: int | None) -> AsyncGenerator[Scratch]:
+    """Make the private folders, for user `uid` if it is not None; removed at the end with all in
+    them.
+    """
+    root = Path(os.path.realpath(tempfile.mkdtemp(prefix="crews-")))
+    try:
+        yield _furnished(Scratch(root), python, uid)
+    finally:
+        await unhurried(asyncio.to_thread(discard, root))
+
+
+def _furnished(made: Scratch, python: Interpreter, uid: int | None) -> Scratch:
+    made.root.chmod(0o755 if uid is not None else 0o700)
+    for folder in (made.tmp, made.shm):
+        folder.mkdir(0o700)
+        if uid is not None:
+            os.chown(folder, uid, uid)
+    made.bin.mkdir()
+    if not (python.folder / "python").exists():
+        wrapper = made.bin / "python"
+        wrapper.write_text(f'#!{SHELL}\nexec "{python.program}" "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
+    return made
+
+
+def stand_ins(folder: Path, uid: int) -> Mapping[str, Path]:
+    """Write a `passwd`, `group` and `hosts` that name the command's user and this machine only."""
+    folder.mkdir()
+    texts = {
+        "passwd": f"root:x:0:0::/:/bin/false\nagent:x:{uid}:{uid}::/tmp:{SHELL}\n",
+        "group": f"root:x:0:\nagent:x:{uid}:\n",
+        "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return {f"/etc/{name}": folder / name for name in texts}

@@ -1,0 +1,36 @@
+"""How does a command run where the user has written `sandbox: none`?
+
+With all rights of this process: it can read and change whatever the user can, and reach the
+network. What stays: an environment without secrets, the limits, control sequences taken out of its
+output, and nothing left running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from crews.tools.keeping import keep, plain_orders
+from crews.tools.sandbox import CommandLimits, CommandResult, Sandbox
+from crews.tools.surroundings import interpreter, scratch
+from crews.tools.watching import kernel_limits
+
+
+class Unconfined(Sandbox):
+    """No sandbox at all."""
+
+    name: ClassVar[str] = "none"
+    confines: ClassVar[bool] = False
+
+    async def run(
+        self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
+    ) -> CommandResult:
+        """See `Sandbox.run`; `writable` cannot be held to here."""
+        del writable
+        workspace = await asyncio.to_thread(workspace.resolve)
+        python = interpreter()
+        async with scratch(python, None) as private:
+            orders = plain_orders(python, private, workspace)
+            orders["limits"] = kernel_limits(limits, counted=False)
+            return await keep(command, orders, limits, workspace, private)

@@ -1,0 +1,183 @@
+"""What do the files of a run look like now, and how do they differ from what was copied?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crews.safety.action import FileChange
+from crews.tools.base import ToolError
+from crews.tools.ignore import Ignore, default_rules, glob, no_rules
+from crews.tools.paths import (
+    READ_LIMIT,
+    ThroughLink,
+    clean,
+    clean_file,
+    decode,
+    kind_of,
+    read_bytes,
+    remove,
+    status_of,
+    write_bytes,
+)
+from crews.tools.tree import (
+    FileState,
+    Found,
+    StateCache,
+    described,
+    fingerprint,
+    state_of,
+    states,
+    text_of,
+    walk,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One file whose state differs; `None`: it does not exist."""
+
+    path: str
+    before: FileState | None
+    after: FileState | None
+
+
+def _empty_cache() -> StateCache:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The run's own copy of the user's folder. Paths are as models write them.
+
+    Every method raises ToolError for a path that cannot be used; its text never holds a path of the
+    host.
+    """
+
+    root: Path
+    """The run's private copy: all that agents and commands can write."""
+    base: Path
+    """The same files as they were copied, never written again."""
+    source: Path | None = None
+    """The user's folder; None: the run began with nothing."""
+    _cache: StateCache = field(default_factory=_empty_cache, repr=False, compare=False)
+
+    def read_text(self, path: str, limit: int = READ_LIMIT) -> str:
+        """The whole text, line ends as they are; at most `limit` bytes."""
+        path = clean_file(path)
+        return decode(read_bytes(self.root, path, limit), path)
+
+    def write_text(self, path: str, text: str) -> None:
+        """Create or replace the file in one step; an existing file keeps its mode."""
+        write_bytes(self.root, clean_file(path), encode(text))
+
+    def delete(self, path: str) -> None:
+        """Delete the file, or the link itself."""
+        remove(self.root, clean_file(path))
+
+    def restore(self, path: str) -> None:
+        """Make the file what it was when it was copied; delete it, if it was not there."""
+        path = clean_file(path)
+        if status_of(self.base, path) is not None:
+            write_bytes(self.root, path, read_bytes(self.base, path))
+        elif status_of(self.root, path) is not None:
+            remove(self.root, path)
+
+    def exists(self, path: str) -> bool:
+        """Is there anything of that name? A link counts, wherever it points."""
+        return (path := clean(path)) == "." or status_of(self.root, path) is not None
+
+    def describe(self, path: str) -> str | None:
+        """What stands for the file in a `FileChange`; None: it does not exist."""
+        return self._described(self.root, path := clean_file(path), state_of(self.root, path))
+
+    def list(self, path: str = ".", pattern: str = "", limit: int | None = None) -> tuple[str, ...]:
+        """Files at or beneath `path` that no `.gitignore` leaves out, sorted.
+
+        Args:
+            path: A folder, or one file.
+            pattern: A gitwildmatch glob over the whole path; empty: every file.
+            limit: The most to give; None: all.
+        """
+        spec = glob(pattern) if pattern else None
+        found = (one for one in self._listed(clean(path)) if kind_of(one.status) != "special file")
+        chosen = [one.path for one in found if spec is None or spec.match_file(one.path)]
+        return tuple(chosen[:limit])
+
+    def _listed(self, path: str) -> tuple[Found, ...]:
+        if path != ".":
+            if (status := status_of(self.root, path)) is None:
+                raise ToolError(f"there is no `{path}`")
+            if kind_of(status) != "folder":
+                return (Found(path, status),)
+        return walk(self.root, default_rules(), start=path, rules_in=self.root)
+
+    def left_out(self, path: str) -> bool:
+        """Would a new file of this name stay out of the change set?
+
+        So it is for what the copied `.gitignore` files and the default list ignore; agents cannot
+        change either.
+        """
+        rules, folder = default_rules().within(self.base, "."), ""
+        *folders, _ = clean_file(path).split("/")
+        for name in folders:
+            folder = f"{folder}/{name}".lstrip("/")
+            if rules.ignores(folder, folder=True):
+                return True
+            rules = rules.within(self.base, folder)
+        return rules.ignores(clean_file(path))
+
+    def tree_hash(self) -> str:
+        """sha256, in hexadecimal, over path, mode and content of every file that counts."""
+        return fingerprint(self._current(self._copied()))
+
+    def deltas(self) -> tuple[Delta, ...]:
+        """The files whose state differs from the copy, sorted by path."""
+        copied = self._copied()
+        current = self._current(copied)
+        paths = sorted(copied.keys() | current.keys())
+        both = (Delta(path, copied.get(path), current.get(path)) for path in paths)
+        return tuple(delta for delta in both if delta.before != delta.after)
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """The same as text for policy; a binary file is one line with its hash."""
+        return tuple(
+            FileChange(
+                delta.path,
+                self._described(self.base, delta.path, delta.before),
+                self._described(self.root, delta.path, delta.after),
+            )
+            for delta in self.deltas()
+        )
+
+    def _copied(self) -> Mapping[str, FileState]:
+        return states(self.base, walk(self.base, no_rules()), self._cache)
+
+    def _current(self, copied: Mapping[str, FileState]) -> dict[str, FileState]:
+        """Current files: what is not ignored, and every copied file in any case."""
+        rules: Ignore = default_rules()
+        current = states(self.root, walk(self.root, rules, rules_in=self.base), self._cache)
+        for path in copied.keys() - current.keys():
+            if state := _reachable_state(self.root, path, self._cache):
+                current[path] = state
+        return current
+
+    def _described(self, root: Path, path: str, state: FileState | None) -> str | None:
+        return None if state is None else described(state, text_of(root, path, state))
+
+
+def encode(text: str) -> bytes:
+    """UTF-8; ToolError for lone surrogates, which models sometimes send."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ToolError(f"the text is not valid Unicode at character {error.start:,}") from None
+
+
+def _reachable_state(root: Path, path: str, cache: StateCache) -> FileState | None:
+    """None also where a folder above the file was replaced by a link."""
+    try:
+        return state_of(root, path, cache)
+    except ThroughLink:
+        return None

@@ -1,0 +1,1 @@
+"""Is what may happen ruled as it is written?"""
