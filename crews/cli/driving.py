@@ -76,10 +76,10 @@ def carry(
     with open_store(settings.journal_url) as store, contextlib.redirect_stdout(sys.stderr):
         run = get_run(store, start(store))
         face = _face(view, run, store, live=live, stdout=stdout)
-        with _asker(view, face, store, settings, ask) as (chosen, stop_asking):
-            with _going_on(run.id), face:
-                work = _Work(run.id, store, settings, face, chosen, stop_asking)
-                result = asyncio.run(work.advance())
+        asking = _asker(view, face, store, settings, ask)
+        with asking as (chosen, stop_asking), _going_on(run.id), face:
+            work = _Work(run.id, store, settings, face, chosen, stop_asking)
+            result = asyncio.run(work.advance())
         with contextlib.redirect_stdout(stdout):
             if view.as_json:
                 say_end(result)
@@ -132,7 +132,7 @@ class _Work:
         return result
 
     def _interrupted(self) -> Interrupted:
-        return Interrupted("interrupted", hint=f"go on with: crews resume {self.run}")
+        return Interrupted(f"interrupted; go on with: crews resume {self.run}")
 
 
 @contextlib.contextmanager

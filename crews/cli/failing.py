@@ -1,10 +1,11 @@
-"""What does a user see when something goes wrong? What, where, what to do; never a traceback unasked."""
+"""What does a user see when something goes wrong? What, where, what to do; no traceback unasked."""
 
 from __future__ import annotations
 
 import os
+
 from crews.cli.output import put_json, say
-from crews.errors import EXIT_FAILED, CrewsError, TeamError
+from crews.errors import EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, TeamError
 from crews.plain import plain
 
 
@@ -16,7 +17,9 @@ def known(error: CrewsError, *, as_json: bool) -> int:
         return error.exit_code
     lines = problems if isinstance(error, TeamError) and problems else []
     where = f"{error.where}: " if error.where else ""
-    lines.append(f"error: {where}{error.what}")
+    # Ctrl-C is no error: the human asked for it.
+    mark = "" if error.exit_code == EXIT_INTERRUPTED else "error: "
+    lines.append(f"{mark}{where}{error.what}")
     lines += [f"  {line}" for line in error.hint.split("\n") if line]
     lines += [f"  {note}" for note in getattr(error, "__notes__", ())]
     say(plain("\n".join(lines)))
@@ -60,6 +63,7 @@ def _logged(error: BaseException) -> str:
 def usage(message: str, code: int, hint: str, *, as_json: bool) -> int:
     """Show what is wrong with the command line itself."""
     error = CrewsError(message, hint=hint)
+    error.exit_code = code
     if as_json:
         _as_json(error, code, [], name="UsageError")
     else:

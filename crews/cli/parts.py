@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crews.cli.output import moment
 from crews.plain import one_line, plain, visible
 from crews.records.inbox import MEANING
-from crews.records.rows import ReviewRow, RunRow
+from crews.records.rows import ReviewKind, ReviewRow, RunRow
 from crews.report.money import Money, counted, duration
 
 PartKind = Literal["head", "fact", "words", "list", "code", "diff"]
@@ -114,6 +115,20 @@ def pretty(value: object) -> str:
     return visible(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+_SHOWN: dict[ReviewKind, frozenset[str]] = {
+    "action": frozenset(
+        {"tool", "effect", "paths", "command", "diff", "changes", "arguments", "started_at"}
+    ),
+    "change_set": frozenset(
+        {"summary", "reviewed_by", "folder", "apply", "files", "collected", "diff"}
+    ),
+    "plan": frozenset({"steps"}),
+    "question": frozenset({"question", "context", "escalated"}),
+    "hand_over": frozenset({"author", "reviewer", "rounds", "reasons", "summary", "round"}),
+}
+"""Keys that have a place of their own; every other one is shown as it is, so that none is hidden."""
+
+
 def _subject(review: ReviewRow) -> Iterator[Part]:
     about = review.about
     match review.kind:
@@ -130,6 +145,10 @@ def _subject(review: ReviewRow) -> Iterator[Part]:
             yield from _hand_over(about)
         case "budget" | "model":
             yield from _facts(about)
+            return
+    kind = "action" if review.kind == "unknown" else review.kind
+    rest = {k: v for k, v in about.items() if k not in _SHOWN[kind] and v not in ("", [], {}, None)}
+    yield Part("code", "further", pretty(rest) if rest else "")
 
 
 def _text(about: dict[str, Any], key: str) -> str:
@@ -139,15 +158,21 @@ def _text(about: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _listed(about: dict[str, Any], key: str) -> list[str]:
+    entries: list[object] = about.get(key) or []
+    return [e if isinstance(e, str) else json.dumps(e, ensure_ascii=False) for e in entries]
+
+
 def _action(about: dict[str, Any]) -> Iterator[Part]:
-    yield _fact("tool", " ".join(_text(about, key) for key in ("tool", "effect")).strip())
-    paths: list[object] = about.get("paths") or []
-    yield Part("list", "paths", "\n".join(visible(str(p)).replace("\n", "⏎") for p in paths))
+    yield _fact("tool", one_line(" ".join(_text(about, key) for key in ("tool", "effect"))))
+    paths = (visible(path).replace("\n", "⟨U+000A⟩") for path in _listed(about, "paths"))
+    yield Part("list", "paths", "\n".join(paths))
     yield Part("code", "command", visible(_text(about, "command")))
     yield Part("diff", "what it would change", visible(_text(about, "diff")))
     if about.get("arguments"):
         yield Part("code", "arguments", pretty(about["arguments"]))
-    yield _fact("started", _text(about, "started_at"))
+    started = about.get("started_at")
+    yield _fact("started", moment(started) if isinstance(started, float) else "")
 
 
 def _change_set(about: dict[str, Any]) -> Iterator[Part]:
@@ -158,35 +183,45 @@ def _change_set(about: dict[str, Any]) -> Iterator[Part]:
     yield _fact("on approval", f"the changes are {applied}")
     files: list[dict[str, Any]] = about.get("files") or []
     yield Part("list", "files", "\n".join(_file(f) for f in files))
+    collected: list[dict[str, Any]] = about.get("collected") or []
+    lines = (" ".join(one_line(str(v)) for v in entry.values()) for entry in collected)
+    yield Part("list", "calls that a rule wanted asked about with the changes", "\n".join(lines))
     yield Part("diff", "diff", visible(_text(about, "diff")))
 
 
 def _file(found: dict[str, Any]) -> str:
     counts = f"+{found.get('additions', 0)} -{found.get('deletions', 0)}"
-    return f"{visible(str(found.get('path', '')))} {found.get('kind', '')} ({counts})"
+    counts = "binary" if found.get("binary") else counts
+    path = visible(str(found.get("path", ""))).replace("\n", "⟨U+000A⟩")
+    return f"{path} {found.get('kind', '')} ({counts})"
 
 
 def _steps(about: dict[str, Any]) -> Iterator[str]:
     steps: list[dict[str, Any]] = about.get("steps") or []
     for step in steps:
-        after: list[object] = step.get("depends_on") or []
-        order = f" (after {', '.join(one_line(str(a)) for a in after)})" if after else ""
+        after = ", ".join(one_line(name) for name in _listed(step, "depends_on"))
+        order = f" (after {after})" if after else ""
         head = f"{one_line(_text(step, 'id'))} {one_line(_text(step, 'agent'))}{order}"
-        yield f"{head}: {one_line(_text(step, 'task'), 400)}"
+        details = [one_line(_text(step, "task"), 400)]
         for key, name in (("expected_output", "gives"), ("acceptance", "accepted if")):
             if step.get(key):
-                yield f"    {name}: {one_line(_text(step, key), 400)}"
+                details.append(f"{name}: {one_line(_text(step, key), 400)}")
+        yield f"{head}: {'; '.join(details)}"
 
 
 def _hand_over(about: dict[str, Any]) -> Iterator[Part]:
     for key in ("author", "reviewer", "rounds"):
         yield _fact(key, one_line(_text(about, key)))
-    reasons: list[object] = about.get("reasons") or []
-    title = "reasons of the rejection (the reviewer's words)"
-    yield Part("list", title, "\n".join(one_line(str(r), 400) for r in reasons))
+    reasons = "\n".join(one_line(reason, 400) for reason in _listed(about, "reasons"))
+    yield Part("list", "reasons of the rejection (the reviewer's words)", reasons)
     yield Part("words", "summary (the author's words)", plain(_text(about, "summary")))
 
 
 def _facts(about: dict[str, Any]) -> Iterator[Part]:
-    for key in about:
-        yield _fact(key.replace("_", " "), one_line(_text(about, key), 600))
+    for key, value in about.items():
+        title = one_line(key.replace("_", " "))
+        if isinstance(value, list):
+            lines = "\n".join(one_line(entry, 400) for entry in _listed(about, key))
+            yield Part("list", title, lines)
+        else:
+            yield _fact(title, one_line(_text(about, key), 600))

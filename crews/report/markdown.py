@@ -54,7 +54,8 @@ def code(text: str) -> str:
 
 def _tame(text: str) -> str:
     # A picture is fetched by whoever shows the report: its address could carry data out.
-    return _tags(text).replace("![", "!\\[")
+    text = _tags(text).replace("![", "!\\[")
+    return re.sub(r"^(\s*)(#{1,6}(?:\s|$))", r"\1\\\2", text, flags=re.MULTILINE)
 
 
 def _tags(text: str) -> str:

@@ -42,6 +42,9 @@ def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI 
     class LoopAgent(BaseAgent):
         """A CrewAI agent whose work is the project's own turn loop."""
 
+        # CrewAI reads both from every agent, though only its own `Agent` declares them.
+        function_calling_llm: Any = None
+        step_callback: Any = None
         _execute: Execute | None = PrivateAttr(default=None)
 
         @property

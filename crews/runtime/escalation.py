@@ -26,7 +26,8 @@ async def brief_on(scene: Scene, question: Question) -> Brief:
         raise CrewsError("this team has no escalation agent")
     tools = granted(scene, agent, agent.tools)
     tools = with_ending(agent, {n: t for n, t in tools.items() if t.effect == "read"})
-    path = f"{question.address.replace(':', '/')}!"
+    above, _, place = question.address.rpartition(":")
+    path = f"{above.rstrip('/')}/{place}!"
     row = open_thread(
         scene,
         path=path,

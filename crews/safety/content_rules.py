@@ -137,8 +137,8 @@ PATTERNS: tuple[PatternRule, ...] = (
         "sql",
         "builds a query from parts",
         "select insert update delete where",
-        r"(?i)(?:\b(?:SELECT\s[^\n]{1,200}?\sFROM|INSERT\s+INTO|UPDATE\s+[^\n]{1,80}?\sSET"
-        r"|DELETE\s+FROM)\b|[\"'`\s]WHERE\s)[^\n]{0,300}?"
+        r"(?i)(?:\b(?:SELECT\s[^\n]{1,120}?\sFROM|INSERT\s+INTO|UPDATE\s+[^\n]{1,80}?\sSET"
+        r"|DELETE\s+FROM)\b|[\"'`\s]WHERE\s)[^\n]{0,160}?"
         r"(?:\$\{|#\{|%[sd(]|\{\w*\}|[\"'`]\s*(?:\+|\.\s*\$|\|\||%|\.format)|\$\w+)",
     ),
     _pattern(
@@ -192,8 +192,8 @@ TEST_NAMES = re.compile(
     r"""|^[ \t]*(?:it|test|describe|specify|scenario)(?:\.each\([^\n]{0,200}?\))?"""
     r"""[ (]+["'`]([^"'`\n]+)"""
     r"""|^func[ ]+((?:Test|Fuzz|Benchmark)\w*)"""
-    r"""|@(?:\w+\.)*(?:Test|ParameterizedTest|Fact|Theory)\b[^\n]*\n(?:[ \t]*@[^\n]*\n){0,4}"""
-    r"""[ \t]*(?:[\w<>\[\]]+[ ]+){0,5}(\w+)[ ]*\("""
+    r"""|(?:@(?:\w+\.)*|^[ \t]*\[)(?:Test|ParameterizedTest|TestMethod|Fact|Theory)\b[^\n]*\n"""
+    r"""(?:[ \t]*[@\[][^\n]*\n){0,4}[ \t]*(?:[\w<>\[\]]+[ ]+){0,5}(\w+)[ ]*\("""
     r"""|\#\[(?:\w+::)*test\][^\n]*\n(?:[ \t]*\#\[[^\n]*\n){0,4}"""
     r"""[ \t]*(?:pub[ ]+|async[ ]+)*fn[ ]+(\w+)"""
 )

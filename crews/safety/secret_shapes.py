@@ -19,6 +19,8 @@ class Shape:
     needles: tuple[str, ...]
     """Fixed parts, in lower case."""
     pattern: re.Pattern[str]
+    at_needle: bool = False
+    """The pattern begins with the needle, so it is tried there and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +34,43 @@ class Spot:
 
 def shaped(text: str) -> Iterator[Spot]:
     """Every secret-shaped part of the text, shape by shape; parts may overlap."""
-    lower = text.lower()
+    lower = _lower(text)
     for shape in SHAPES:
         if any(needle in lower for needle in shape.needles):
-            yield from _spots(shape, text)
+            group = "s" if "s" in shape.pattern.groupindex else 0
+            for match in _matches(shape, text, lower):
+                yield Spot(shape.name, match.start(group), match.end(group))
 
 
-def _spots(shape: Shape, text: str) -> Iterator[Spot]:
-    group = "s" if "s" in shape.pattern.groupindex else 0
-    for match in shape.pattern.finditer(text):
-        yield Spot(shape.name, match.start(group), match.end(group))
+def _lower(text: str) -> str:
+    """In lower case at the same positions: a few characters would become two."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(c.lower() if c.isascii() else c for c in text)
 
 
-def _shape(name: str, needles: str, pattern: str) -> Shape:
-    return Shape(name, tuple(needles.lower().split()), re.compile(pattern))
+def _matches(shape: Shape, text: str, lower: str) -> Iterator[re.Match[str]]:
+    if not shape.at_needle:
+        yield from shape.pattern.finditer(text)
+        return
+    for needle in shape.needles:
+        at = lower.find(needle)
+        while at >= 0:
+            if match := shape.pattern.match(text, at):
+                yield match
+            at = lower.find(needle, at + len(needle))
+
+
+def _shape(name: str, needles: str, pattern: str, *, at_needle: bool = False) -> Shape:
+    return Shape(name, tuple(needles.lower().split()), re.compile(pattern), at_needle)
 
 
 _EDGE = r"(?<![A-Za-z0-9])"
 _NAMES = (
-    r"(?:password|passwd|passphrase|secret|secret[_-]?key|api[_-]?key|access[_-]?key|auth[_-]?token"
-    r"|access[_-]?token|client[_-]?secret|private[_-]?key|token)"
+    r"(?:passw(?:or)?d|passphrase|secret|token"
+    r"|(?:(?<=api)|(?<=access)|(?<=api[_-])|(?<=access[_-])|(?<=secret[_-])|(?<=private[_-])"
+    r"|(?<=auth[_-])|(?<=account[_-])|(?<=signing[_-])|(?<=encryption[_-]))key)"
 )
 _MIXED = r"(?=[^\"'\s]{0,200}[0-9])(?=[^\"'\s]{0,200}[A-Za-z])"
 """A letter and a digit soon: keeps plain words and names out."""
@@ -61,8 +80,9 @@ SHAPES: tuple[Shape, ...] = (
         "private-key",
         "-----begin",
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:"
-        r"[A-Za-z0-9+/=\s:,.\\()-]{0,20000}?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"|[A-Za-z0-9+/=\s\\]{0,20000})",
+        r"[A-Za-z0-9+/=\s:,.\\()-]{0,8000}?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"|(?:(?:\r?\n|\\r?\\n)(?:(?:Proc-Type|DEK-Info|Comment)[^\n]{0,100}|[A-Za-z0-9+/=]{0,200}))"
+        r"{0,400})",
     ),
     _shape("age-key", "age-secret-key-", r"(?i:AGE-SECRET-KEY-1[A-Z0-9]{40,70})"),
     _shape(
@@ -138,21 +158,23 @@ SHAPES: tuple[Shape, ...] = (
     ),
     _shape(
         "password",
-        "passw passphrase secret key token",
+        "passw passphrase secret token key",
         r"(?i)"
         + _NAMES
         + r"[\"']?\s{0,4}(?:[:=]|=>)\s{0,4}(?P<q>[\"'])"
         + _MIXED
         + r"(?P<s>[^\"'\s\[\]{}$<>]{8,300})(?P=q)",
+        at_needle=True,
     ),
     _shape(
         "password",
-        "passw passphrase secret key token",
+        "passw passphrase secret token key",
         r"(?i)"
         + _NAMES
         + r"\s{0,2}[:=]\s{0,2}"
         + _MIXED
         + r"(?P<s>[A-Za-z0-9+/=_~!@#%^&*-]{12,300})(?=\s|$)",
+        at_needle=True,
     ),
 )
 """Names are what a redaction shows; the order is from the most to the least certain."""

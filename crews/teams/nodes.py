@@ -6,53 +6,22 @@ of values are counted before they cost anything, and an alias is a reference, ne
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import yaml
 from yaml import events
-from yaml.constructor import SafeConstructor
 
+from crews.teams.scalars import CORE, Scalar, place_of, read_scalar, strange_tag
 from crews.teams.source import Place, Source, lines_of
-
-ScalarKind = Literal["text", "flag", "whole", "number", "nothing", "date"]
 
 MAX_DEPTH = 40
 MAX_VALUES = 20_000
 """Values in one file, each alias counted as all that it stands for."""
-MAX_WHOLE = 2**63
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNTYPED: Final[Any] = yaml  # the stubs leave `parse` and the resolver without types
-_CORE = "tag:yaml.org,2002:"
-_KINDS: Final[dict[str, ScalarKind]] = {
-    "str": "text",
-    "bool": "flag",
-    "int": "whole",
-    "float": "number",
-    "null": "nothing",
-    "timestamp": "date",
-    "value": "text",
-    "merge": "text",
-}
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A single value."""
-
-    place: Place
-    raw: str
-    """The text before YAML took it for something else."""
-    kind: ScalarKind
-    value: str | bool | int | float | None
-    """What YAML made of it; a date stays its text."""
-    plain: bool
-    """Not quoted, no block, no tag."""
+_UNTYPED: Final[Any] = yaml  # the stubs leave `parse` without types
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +81,7 @@ class _Builder:
         if isinstance(event, events.DocumentStartEvent):
             self._document(event)
         elif isinstance(event, events.ScalarEvent):
-            self._add(event, _scalar(self.source, event), 1, event.anchor)
+            self._add(event, read_scalar(self.source, event), 1, event.anchor)
         elif isinstance(event, events.AliasEvent):
             self._alias(event)
         elif isinstance(event, events.CollectionStartEvent):
@@ -138,8 +107,8 @@ class _Builder:
     def _begin(self, event: events.CollectionStartEvent) -> None:
         if len(self.stack) >= MAX_DEPTH:
             self._refuse(event, f"nested more than {MAX_DEPTH} levels deep")
-        if event.tag and event.tag not in {f"{_CORE}map", f"{_CORE}seq"}:
-            self.source.error(place_of(event), *_strange_tag(event.tag))
+        if event.tag and event.tag not in {f"{CORE}map", f"{CORE}seq"}:
+            self.source.error(place_of(event), *strange_tag(event.tag))
         self.stack.append(_Open(event, event.anchor))
 
     def _finish(self, end: events.Event) -> None:
@@ -174,29 +143,18 @@ def parse(source: Source) -> Node | None:
     """The file's one value; None if it is empty, or no YAML, as the source's problems then say."""
     builder = _Builder(source)
     try:
-        for event in _events(source):
+        for event in _events(source, builder.stack):
             builder.take(event)
     except _Refused:
         return None
     return builder.root
 
 
-def place_of(event: events.Event, end: events.Event | None = None) -> Place:
-    """Where an event stands; with `end`: from its start to that event's end."""
-    start, stop = event.start_mark, (end or event).end_mark
-    same_line = end is None and start.line == stop.line
-    length = max(1, stop.column - start.column) if same_line else 1
-    return Place(start.line + 1, start.column + 1, length, start.index, stop.index)
-
-
-def _events(source: Source) -> Iterator[events.Event]:
+def _events(source: Source, stack: list[_Open]) -> Iterator[events.Event]:
     try:
         yield from _UNTYPED.parse(source.text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        if error.context_mark and mark and mark.index >= len(source.text.rstrip()):
-            mark = error.context_mark  # what was never closed says more than the end of the file
-        place = Place(mark.line + 1, mark.column + 1, 1) if mark else Place()
+        place = _place_of_error(source, error, stack)
         source.error(place, *_explained(source, error, place))
         raise _Refused from None
     except yaml.reader.ReaderError as error:
@@ -206,6 +164,19 @@ def _events(source: Source) -> Iterator[events.Event]:
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         source.error(Place(), f"this is not YAML: {error}")
         raise _Refused from None
+
+
+def _place_of_error(source: Source, error: yaml.MarkedYAMLError, stack: list[_Open]) -> Place:
+    """Where it went wrong; at the end of the file rather where that began which was never closed."""
+    end = len(source.text.rstrip())
+    marks = [m for m in (error.problem_mark, error.context_mark) if m is not None]
+    for mark in marks:
+        if mark.index < end:
+            return Place(mark.line + 1, mark.column + 1, 1, mark.index, mark.index)
+    flowing = [level.start for level in stack if getattr(level.start, "flow_style", False)]
+    if flowing:
+        return place_of(flowing[-1])
+    return Place(marks[0].line + 1, marks[0].column + 1) if marks else Place()
 
 
 def _at_index(source: Source, index: int) -> Place:
@@ -237,69 +208,6 @@ def _explained(source: Source, error: yaml.MarkedYAMLError, place: Place) -> tup
     opened = error.context_mark
     since = f", begun in line {opened.line + 1}" if opened and opened.line + 1 < place.line else ""
     return f"this is not YAML: {problem}{context}{since}", hint
-
-
-def _scalar(source: Source, event: events.ScalarEvent) -> Scalar:
-    place, raw = place_of(event), event.value
-    plain = event.style in {None, ""} and event.tag is None
-    tag = str(event.tag or "!")
-    if tag == "!":
-        kind: ScalarKind | None = resolved(raw) if plain else "text"
-    else:
-        kind = _KINDS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
-    if kind is None:
-        source.error(place, *_strange_tag(tag))
-        kind = "text"
-    if _UNSTORABLE.search(raw):
-        source.error(place, "the text holds a character that cannot be stored", "remove the escape")
-        raw = _UNSTORABLE.sub("\ufffd", raw)
-    return Scalar(place, raw, kind, _value(source, place, kind, raw), plain)
-
-
-def resolved(raw: str) -> ScalarKind:
-    """What YAML 1.1 would take the text for, if it stood there without quotes."""
-    tag = str(_UNTYPED.resolver.Resolver().resolve(yaml.ScalarNode, raw, (True, False)))
-    return _KINDS.get(tag.removeprefix(_CORE), "text")
-
-
-def _value(
-    source: Source, place: Place, kind: ScalarKind, raw: str
-) -> str | bool | int | float | None:
-    if kind in {"text", "date"}:
-        return raw
-    if kind == "nothing":
-        return None
-    try:
-        return convert(kind, raw)
-    except (ValueError, KeyError, OverflowError, IndexError):
-        source.error(place, f"'{raw[:40]}' is too large, or no number", "quote it, or correct it")
-        return 0
-
-
-def convert(kind: ScalarKind, raw: str) -> bool | int | float:
-    """What YAML 1.1 makes of a flag or a number.
-
-    Raises:
-        ValueError: It is too large, not finite, or no number at all.
-        KeyError: It is no flag.
-    """
-    build = SafeConstructor()
-    if kind == "flag":
-        return SafeConstructor.bool_values[raw.lower()]
-    if kind == "whole":
-        whole = int(build.construct_yaml_int(yaml.ScalarNode(f"{_CORE}int", raw)))
-        if abs(whole) >= MAX_WHOLE:
-            raise ValueError(raw)
-        return whole
-    number = float(build.construct_yaml_float(yaml.ScalarNode(f"{_CORE}float", raw)))
-    if not math.isfinite(number):
-        raise ValueError(raw)
-    return number
-
-
-def _strange_tag(tag: str) -> tuple[str, str]:
-    short = tag.replace(_CORE, "!!", 1)
-    return f"tag '{short}' is not supported", "write the value as text, number, list or mapping"
 
 
 def _entries(source: Source, children: list[Node]) -> Iterator[Entry]:

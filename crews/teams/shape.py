@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from crews.teams.keys import NAME_PATTERN, Fields, Key
-from crews.teams.nodes import Entry, Listing, Node, Scalar, Table
+from crews.teams.nodes import Entry, Listing, Node, Table
+from crews.teams.scalars import Scalar
 from crews.teams.source import Place, Source
 from crews.teams.values import (
     NOTHING,

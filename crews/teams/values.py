@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 from pydantic import JsonValue
 
 from crews.teams.keys import AUTONOMY, SECONDS, WALL_PATTERN, Key, Kind
-from crews.teams.nodes import Listing, Node, Scalar, Table, convert, resolved
+from crews.teams.nodes import Listing, Node, Table
+from crews.teams.scalars import Scalar, convert, resolved
 from crews.teams.source import Place, Source
 
 Path: TypeAlias = tuple[str | int, ...]

@@ -16,6 +16,7 @@ from crews.tools.transfer import (
     End,
     Entry,
     Journal,
+    Stage,
     Version,
     ancestors,
     bring,
@@ -212,7 +213,6 @@ def _keep(
                 save_blob(
                     undo_folder, change.after.state.sha256, _after(change, change.after, workspace)
                 )
-        save_journal(undo_folder, journal)
     except (OSError, ToolError) as error:
         raise WorkspaceError(f"nothing was applied: {error}", where=str(target)) from error
 
@@ -226,9 +226,7 @@ def _after(change: Change, side: Side, workspace: Workspace) -> bytes:
 def _move(target: Path, journal: Journal, undo_folder: Path, end: End) -> None:
     """Bring all files to one end; back to the other, should anything fail."""
     forward = end == "after"
-    save_journal(
-        undo_folder, journal.model_copy(update={"stage": "applying" if forward else "undoing"})
-    )
+    _mark(undo_folder, journal, "applying" if forward else "undoing")
     try:
         bring(target, journal, undo_folder, end)
     except BaseException as error:
@@ -236,9 +234,7 @@ def _move(target: Path, journal: Journal, undo_folder: Path, end: End) -> None:
         if isinstance(error, (OSError, ToolError)):
             raise WorkspaceError(f"nothing was changed: {error}", where=str(target)) from error
         raise
-    save_journal(
-        undo_folder, journal.model_copy(update={"stage": "applied" if forward else "undone"})
-    )
+    _mark(undo_folder, journal, "applied" if forward else "undone")
 
 
 def _back(target: Path, journal: Journal, undo_folder: Path, end: End) -> None:
@@ -250,7 +246,15 @@ def _back(target: Path, journal: Journal, undo_folder: Path, end: End) -> None:
             where=str(target),
             hint="free what stands in the way and repeat the command: it goes on where it stopped",
         ) from error
-    save_journal(
-        undo_folder,
-        journal.model_copy(update={"stage": "undone" if end == "before" else "applied"}),
-    )
+    _mark(undo_folder, journal, "undone" if end == "before" else "applied")
+
+
+def _mark(undo_folder: Path, journal: Journal, stage: Stage) -> None:
+    try:
+        save_journal(undo_folder, journal.model_copy(update={"stage": stage}))
+    except (OSError, ToolError) as error:
+        raise WorkspaceError(
+            f"the undo journal cannot be written: {error}",
+            where=str(undo_folder),
+            hint="repeat the command: it goes on where it stopped",
+        ) from error

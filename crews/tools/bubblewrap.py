@@ -1,5 +1,4 @@
-"""How does a command run in bubblewrap: namespaces of its own, a file system of its own, no
-network?
+"""How does a command run in bubblewrap, with namespaces and files of its own and no network?
 
 What it holds: the command sees `/usr`, the running Python, a few files of `/etc`, `/workspace` and
 a private `/tmp`, nothing else of the host's files; its own processes only; a network with nothing
@@ -21,7 +20,7 @@ import platform
 import shutil
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -66,7 +65,7 @@ class Bubblewrap(Sandbox):
     setpriv: str
     """Drops the user inside; empty: we are not root, bubblewrap makes a user namespace."""
     python: Interpreter
-    refused: bytes
+    refused: bytes = field(repr=False)
     """The seccomp program."""
 
     @classmethod
@@ -116,26 +115,17 @@ class Bubblewrap(Sandbox):
                     *self._payload(command, uid, limits),
                 ),
                 environment=environment(search_path(self.python, _PROGRAMS), "/tmp"),  # noqa: S108
-                orders=b"",
                 descriptors=(calls, status.writer),
                 folders=(workspace, private.root),
-                gentle=False,
             )
             ended = await carry_out(launch, limits)
             said = _Said.parse(status.read())
             if said.pid:
                 await gone(said.pid)
-        output = ended.output.text()
-        if said.code is None and not ended.killed_for:
-            raise SandboxUnavailable(f"bubblewrap could not start the command: {output.strip()}")
-        return CommandResult(
-            exit_code=None if ended.killed_for else said.code,
-            output=output,
-            truncated=ended.output.truncated,
-            timed_out=ended.killed_for == "time",
-            killed_for=ended.killed_for,
-            seconds=ended.seconds,
-        )
+        if said.code is None and ended.code > 0:
+            reason = ended.output.text().strip()
+            raise SandboxUnavailable(f"bubblewrap could not start the command: {reason}")
+        return ended.result(said.code, {str(workspace): WORKSPACE_NAME, **self.python.names})
 
     def _namespaces(self) -> Iterator[str]:
         yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
@@ -148,6 +138,7 @@ class Bubblewrap(Sandbox):
 
     def _files(self, private: Scratch, workspace: Path, uid: int, writable: bool) -> Iterator[str]:
         """The command's file system, the outermost first; what is not named is not there."""
+        yield from ("--bind", str(private.tmp), "/tmp")  # noqa: S108 - Python may live beneath it
         yield from _system()
         shown = {path: path for path in ETC if Path(path).exists()}
         shown |= {name: str(path) for name, path in stand_ins(private.etc, uid).items()}
@@ -157,9 +148,10 @@ class Bubblewrap(Sandbox):
             yield from ("--dir", folder)
         for name, path in shown.items():
             yield from ("--ro-bind", path, name)
+        for name, path in {name: path for path, name in self.python.names.items()}.items():
+            yield from ("--symlink", path, name)
         yield from ("--proc", "/proc", "--dev", "/dev")
         yield from ("--bind", str(private.shm), "/dev/shm", "--remount-ro", "/dev")  # noqa: S108
-        yield from ("--bind", str(private.tmp), "/tmp")  # noqa: S108
         yield from ("--bind" if writable else "--ro-bind", str(workspace), WORKSPACE_NAME)
         history = workspace / ".git"
         if history.exists() and not history.is_symlink():

@@ -1,6 +1,4 @@
-"""How does what has to be done at the end get done, even where the caller is cancelled
-meanwhile?
-"""
+"""How does what is to be done at the end get done, even if the caller is cancelled meanwhile?"""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from collections.abc import Coroutine
 
 
 async def unhurried(ending: Coroutine[None, None, None]) -> None:
-    """Wait for the end even if the caller is cancelled meanwhile: what runs must not outlive the
-    call.
-    """
+    """Wait for it even if the caller is cancelled meanwhile, who is told only afterwards."""
     task = asyncio.ensure_future(ending)
     cancelled = False
     while not task.done():

@@ -37,9 +37,7 @@ class Visited:
 
 
 def visit(folder: Path, *, unlock: bool = False) -> Iterator[Visited]:
-    """Every folder beneath, itself first. `unlock`: give the owner back what modes took from
-    him.
-    """
+    """Every folder beneath, itself first; `unlock`: give back to owners what modes took away."""
     with contextlib.suppress(OSError):
         yield from _visit(os.open(folder, _OPEN), "", 0, unlock)
 
@@ -63,9 +61,7 @@ def _visit(descriptor: int, path: str, depth: int, unlock: bool) -> Iterator[Vis
 
 
 def _unlock(descriptor: int, name: str) -> None:
-    """Make a folder readable, writable and enterable for its owner, by a descriptor that needs no
-    right.
-    """
+    """Let its owner read, write and enter a folder; the descriptor used needs no right to it."""
     held = os.open(
         name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
     )
@@ -89,10 +85,27 @@ def size_of(folder: Path) -> int:
 
 def discard(folder: Path) -> None:
     """Remove a folder with all that is in it, whatever modes and depths are found."""
-    for _ in visit(folder, unlock=True):
-        pass  # makes every folder enterable
+    with contextlib.suppress(FileNotFoundError):
+        parent = os.open(folder.parent, _OPEN)
+        try:
+            remove(parent, folder.name)
+        finally:
+            os.close(parent)
+
+
+def remove(descriptor: int, name: str) -> None:
+    """Remove the entry of an open folder; a folder with all that is in it. A link is not followed."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=descriptor)
+            return
+        _unlock(descriptor, name)
+        for _ in _visit(os.open(name, _OPEN, dir_fd=descriptor), "", 0, unlock=True):
+            pass  # makes every folder enterable
     with contextlib.suppress(RecursionError):
-        shutil.rmtree(folder, ignore_errors=True)
-    if folder.is_symlink() or folder.exists():  # nested deeper than Python can follow
-        command = ["/bin/rm", "-rf", "--", str(folder)]
-        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603
+        shutil.rmtree(name, ignore_errors=True, dir_fd=descriptor)
+    with contextlib.suppress(FileNotFoundError):  # nested deeper than Python can follow
+        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        command = ["/bin/rm", "-rf", "--", name]
+        here = f"/proc/self/fd/{descriptor}"
+        subprocess.run(command, cwd=here, check=False, stderr=subprocess.DEVNULL)  # noqa: S603

@@ -57,7 +57,7 @@ def _answer(folder: Path, *words: str) -> bytes | None:
     """What git says; None where it cannot be run or refuses."""
     try:
         done = subprocess.run(  # noqa: S603
-            ["git", *_SAFE, "-C", str(folder), *words],
+            ["git", *_SAFE, "-C", str(folder), *words],  # noqa: S607
             env=_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -6,21 +6,54 @@ text, and taken out of its output.
 
 from __future__ import annotations
 
-import json
+import marshal
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypedDict
 
 from crews.errors import SandboxUnavailable
 from crews.tools import landlock_child
-from crews.tools.landlock_child import Orders
 from crews.tools.launching import Launch, carry_out, status_pipe
 from crews.tools.paths import WORKSPACE_NAME
 from crews.tools.sandbox import CommandLimits, CommandResult
 from crews.tools.surroundings import SHELL, Interpreter, Scratch, environment, search_path
 
+Right = Literal["read", "write", "device"]
+
+_START = "import sys; sys.path.append(sys.argv[2]); import landlock_child; landlock_child.main()"
+"""Imported, not run as a script, because Python keeps the bytecode only of what is imported."""
 _PRIVATE_NAME = "/tmp"  # noqa: S108 - the command's name for its own folder
 _PLAIN_PATH = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+
+
+class Orders(TypedDict):
+    """What the keeper is told."""
+
+    command: list[str]
+    environment: dict[str, str]
+    folder: str
+    """Working directory."""
+    status: int
+    """Descriptor for `exit N` or `error TEXT`."""
+    limits: dict[str, int]
+    """Name of a `resource.RLIMIT_*` -> value."""
+    uid: int | None
+    """User and group to become; None: stay who we are."""
+    search: bool
+    """Keep the right to read what only root may (`CAP_DAC_READ_SEARCH`), within what Landlock lets
+    through."""
+    abi: int
+    """Landlock's version; 0: no Landlock."""
+    rules: list[tuple[str, Right]]
+    filter: str
+    """The seccomp program in hexadecimal; empty: none."""
+    mounts: bool
+    """Take a mount namespace of one's own, read-only but for `writable`."""
+    writable: list[str]
+    shared_memory: str
+    """Folder that is put over `/dev/shm` where `mounts` holds."""
 
 
 def plain_orders(python: Interpreter, private: Scratch, workspace: Path) -> Orders:
@@ -42,57 +75,62 @@ def plain_orders(python: Interpreter, private: Scratch, workspace: Path) -> Orde
     )
 
 
-async def keep(
-    command: str, orders: Orders, limits: CommandLimits, workspace: Path, private: Scratch
-) -> CommandResult:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command runs: real folders, and the names that it knows them by."""
+
+    workspace: Path
+    private: Scratch
+    python: Interpreter
+
+    @property
+    def link(self) -> Path:
+        """Another name of the workspace, for a real one that a shell would take apart."""
+        return self.private.root / "w"
+
+    def localised(self, command: str) -> str:
+        """The command with the real folders in place of the names that it knows."""
+        workspace = str(self.workspace)
+        if not _PLAIN_PATH.fullmatch(workspace):
+            self.link.symlink_to(self.workspace)
+            workspace = str(self.link)
+        real = {name: path for path, name in self.python.names.items()}
+        real |= {_PRIVATE_NAME: str(self.private.tmp), WORKSPACE_NAME: workspace}
+        # where the name begins a path and is not the beginning of another name; all at once, because
+        # what is put in may hold such a name itself
+        known = "|".join(map(re.escape, real))
+        return re.sub(
+            rf"(?<![\w./-])({known})(?![\w-])(?!\.\w)", lambda found: real[found[1]], command
+        )
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Real folder -> name, for what the command says."""
+        workspaces = {str(self.workspace): WORKSPACE_NAME, str(self.link): WORKSPACE_NAME}
+        private = {str(self.private.tmp): _PRIVATE_NAME, str(self.private.root): "/run/private"}
+        return {**self.python.names, **workspaces, **private}
+
+
+async def keep(command: str, orders: Orders, limits: CommandLimits, place: Place) -> CommandResult:
     """Run the shell command as ordered.
 
     Raises:
         SandboxUnavailable: one of the steps to confine it failed; it has not run.
     """
-    link = private.root / "w"
-    names = {str(workspace): WORKSPACE_NAME, str(link): WORKSPACE_NAME}
-    names |= {str(private.tmp): _PRIVATE_NAME, str(private.root): "/run/private"}
     with status_pipe() as status:
         orders["status"] = status.writer
-        orders["command"] = [SHELL, "-c", _localised(command, workspace, private.tmp, link)]
+        orders["command"] = [SHELL, "-c", place.localised(command)]
         launch = Launch(
-            argv=(sys.executable, "-I", "-S", str(Path(landlock_child.__file__))),
+            argv=(sys.executable, "-I", "-S", "-c", _START),
+            arguments=(str(Path(landlock_child.__file__).parent),),
             environment=orders["environment"],
-            orders=json.dumps(orders).encode() + b"\n",
+            orders=marshal.dumps(orders),
             descriptors=(status.writer,),
-            folders=(workspace, private.root),
-            gentle=True,
+            folders=(place.workspace, place.private.root),
         )
         ended = await carry_out(launch, limits)
         said = status.read()
+    if said.startswith("error"):
+        raise SandboxUnavailable(f"the command could not be started: {said.strip()}")
     code = re.search(r"^exit (\d+)$", said, re.MULTILINE)
-    output = ended.output.text(names)
-    if not ended.killed_for and (code is None or said.startswith("error")):
-        raise SandboxUnavailable(f"the command could not be started: {(said or output).strip()}")
-    return CommandResult(
-        exit_code=None if ended.killed_for or code is None else int(code[1]),
-        output=output,
-        truncated=ended.output.truncated,
-        timed_out=ended.killed_for == "time",
-        killed_for=ended.killed_for,
-        seconds=ended.seconds,
-    )
-
-
-def _localised(command: str, workspace: Path, tmp: Path, link: Path) -> str:
-    """The command with the real folders in place of the names that it knows."""
-    real = str(workspace)
-    if not _PLAIN_PATH.fullmatch(
-        real
-    ):  # a shell would take it apart: a link has no such characters
-        link.symlink_to(workspace)
-        real = str(link)
-    return _placed(_placed(command, _PRIVATE_NAME, str(tmp)), WORKSPACE_NAME, real)
-
-
-def _placed(command: str, name: str, real: str) -> str:
-    """Replace the folder `name`, where it begins a path and is not the beginning of another
-    name.
-    """
-    return re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w-])(?!\.\w)", lambda _: real, command)
+    return ended.result(int(code[1]) if code else None, place.names)

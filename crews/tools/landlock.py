@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from crews.errors import SandboxUnavailable
-from crews.tools.keeping import keep, plain_orders
-from crews.tools.landlock_child import Orders, Right, landlock_abi
+from crews.tools.keeping import Orders, Place, Right, keep, plain_orders
+from crews.tools.landlock_child import landlock_abi
 from crews.tools.ownership import has_capability, reachable_by_others, taken_over
 from crews.tools.sandbox import CommandLimits, CommandResult, Sandbox
 from crews.tools.seccomp import Refusals, program
@@ -86,12 +86,10 @@ class Landlock(Sandbox):
         async with scratch(self.python, uid) as private:
             orders = self._orders(private, workspace, limits, writable)
             orders["uid"], orders["search"] = uid, search
-            return await keep(command, orders, limits, workspace, private)
+            return await keep(command, orders, limits, Place(workspace, private, self.python))
 
     def _needs_search(self, workspace: Path) -> bool:
-        """Does a user without rights need help to come to Python and the workspace? Only root can
-        give it.
-        """
+        """Does a user without rights need root's help to come to Python and the workspace?"""
         open_to_all = map(reachable_by_others, (*self.python.prefixes, workspace.parent))
         if all(open_to_all) and reachable_by_others(Path(tempfile.gettempdir())):
             return False

@@ -7,6 +7,8 @@ import contextlib
 import os
 import select
 import signal
+import tempfile
+import threading
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Generator, Mapping
@@ -16,7 +18,7 @@ from pathlib import Path
 from crews.errors import SandboxUnavailable
 from crews.tools.ending import unhurried
 from crews.tools.output import Output
-from crews.tools.sandbox import CommandLimits, KilledFor
+from crews.tools.sandbox import CommandLimits, CommandResult, KilledFor
 from crews.tools.watching import Watch, tree
 
 _PATIENCE = 5.0
@@ -29,14 +31,16 @@ class Launch:
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
-    orders: bytes
-    """Written to its standard input, which then stays open; empty: no input."""
     descriptors: tuple[int, ...]
     """What it inherits beside the three standard ones."""
     folders: tuple[Path, ...]
     """Where the command can write."""
-    gentle: bool
-    """True: SIGTERM makes the program end all that it keeps; False: killing it does."""
+    orders: bytes = b""
+    """For a keeper: it finds them at a descriptor, whose number is its first argument. Its standard
+    input is a pipe that is closed to make it end everything. Without orders there is no input, and
+    killing the program ends everything."""
+    arguments: tuple[str, ...] = ()
+    """A keeper's further arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,21 @@ class Ended:
     output: Output
     killed_for: KilledFor
     seconds: float
+    code: int
+    """Exit code of the program; negative: the signal that ended it."""
+
+    def result(self, code: int | None, names: Mapping[str, str]) -> CommandResult:
+        """What the command's caller is told; `code`: the command's own, if the program said it."""
+        if code is None and not self.killed_for:
+            code = 128 + signal.SIGKILL  # the program itself was killed, by neither of them
+        return CommandResult(
+            exit_code=None if self.killed_for else code,
+            output=self.output.text(names),
+            truncated=self.output.truncated,
+            timed_out=self.killed_for == "time",
+            killed_for=self.killed_for,
+            seconds=self.seconds,
+        )
 
 
 @dataclass(slots=True)
@@ -53,35 +72,45 @@ class _Started:
     """The running program, by a descriptor that never means another process."""
 
     process: Process
-    gentle: bool
+    control: int
+    """Our end of the keeper's standard input; -1: none."""
     handle: int = field(default=-1)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         with contextlib.suppress(ProcessLookupError, AttributeError):  # ended, or no Linux
             self.handle = os.pidfd_open(self.process.pid)
 
     def kill(self) -> None:
-        """Ask it to end everything, or end it; callable from any thread."""
-        self._signal(signal.SIGTERM if self.gentle else signal.SIGKILL)
+        """Make it end everything; callable from any thread, more than once."""
+        with self.lock:
+            if self.control >= 0:
+                os.close(self.control)
+                self.control = -2
+            elif self.control == -1:
+                self._kill()
 
     def end_by_force(self) -> None:
         """Kill the program and all below it, one by one."""
         for pid in (*tree(self.process.pid), *tree(self.process.pid)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        self._signal(signal.SIGKILL)
+        self._kill()
 
     def close(self) -> None:
-        if self.handle >= 0:
-            os.close(self.handle)
-            self.handle = -1
+        """Let go of it."""
+        with self.lock:
+            for descriptor in (self.handle, self.control):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self.handle, self.control = -1, -2
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, OSError):
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
             if self.handle >= 0:
-                signal.pidfd_send_signal(self.handle, number)
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
             elif self.process.returncode is None:
-                self.process.send_signal(number)
+                self.process.kill()
 
 
 async def carry_out(launch: Launch, limits: CommandLimits) -> Ended:
@@ -96,36 +125,43 @@ async def carry_out(launch: Launch, limits: CommandLimits) -> Ended:
     output = Output(limits.output_bytes)
     try:
         watch.start()
-        await _send(started.process, launch.orders)
         await _listen(started.process, output, watch)
         await started.process.wait()
     finally:
         watch.stop()
         await unhurried(_end(started))
-    return Ended(output, watch.passed, time.monotonic() - began)
+    code = started.process.returncode
+    return Ended(output, watch.passed, time.monotonic() - began, -1 if code is None else code)
 
 
 async def _start(launch: Launch) -> _Started:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *launch.argv,
-            env=dict(launch.environment),
-            stdin=PIPE if launch.orders else DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            pass_fds=launch.descriptors,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise SandboxUnavailable(f"`{launch.argv[0]}` cannot be started: {error}") from error
-    return _Started(process, launch.gentle)
-
-
-async def _send(process: Process, orders: bytes) -> None:
-    if process.stdin is not None and orders:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            process.stdin.write(orders)
-            await process.stdin.drain()
+    with contextlib.ExitStack() as closing:
+        argv, inherited, control, stdin = launch.argv, launch.descriptors, -1, DEVNULL
+        if launch.orders:
+            told = closing.enter_context(tempfile.TemporaryFile())
+            told.write(launch.orders)
+            told.seek(0)
+            argv = (*argv, str(told.fileno()), *launch.arguments)
+            inherited = (*inherited, told.fileno())
+            stdin, control = os.pipe()
+            closing.callback(os.close, stdin)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                env=dict(launch.environment),
+                stdin=stdin,
+                stdout=PIPE,
+                stderr=STDOUT,
+                pass_fds=inherited,
+                start_new_session=True,
+            )
+        except BaseException as error:
+            if control >= 0:
+                os.close(control)
+            if isinstance(error, OSError):
+                raise SandboxUnavailable(f"`{argv[0]}` cannot be started: {error}") from error
+            raise
+    return _Started(process, control)
 
 
 async def _listen(process: Process, output: Output, watch: Watch) -> None:
@@ -149,8 +185,6 @@ async def _end(started: _Started) -> None:
         await _drain(process)
     finally:
         started.close()
-        if process.stdin is not None:
-            process.stdin.close()
 
 
 async def _drain(process: Process) -> None:

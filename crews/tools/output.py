@@ -45,9 +45,7 @@ class Output:
         return self.total > _ENDLESS * 2 * self._half
 
     def text(self, names: Mapping[str, str] | None = None) -> str:
-        """What is kept, without control sequences; each key of `names` (a path of the host) becomes
-        its value.
-        """
+        """What is kept, as plain text; each key of `names` (a host's path) becomes its value."""
         head = bytes(self._head).decode(errors="replace")
         tail = bytes(self._tail[-self._half :]).decode(errors="replace")
         if not self.truncated:  # decoded as one: a character may lie across both
@@ -60,7 +58,7 @@ class Output:
 
 
 def plain(text: str) -> str:
-    """Text without terminal sequences and control characters; line ends become `\\n`."""
+    """Text without terminal sequences and control characters, lines ended by newlines."""
     text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
     return _CONTROL.sub("", text.replace("\r", "\n"))
 
@@ -73,9 +71,7 @@ def renamed(text: str, names: Mapping[str, str] | None) -> str:
 
 
 def _without_end(text: str, path: str) -> str:
-    """Cut off the beginning of `path` at the end of the text: the rest of it fell into what is left
-    out.
-    """
+    """Cut off the end of a text that is the beginning of `path`, whose rest was left out."""
     for size in range(min(len(path) - 1, len(text)), 1, -1):
         if text.endswith(path[:size]):
             return text[:-size]

@@ -51,9 +51,7 @@ def _all_mapped() -> bool:
 
 
 def give(folder: Path, uid: int) -> None:
-    """Make everything in `folder` belong to `uid`. Links are not followed; a file with a second
-    name is left.
-    """
+    """Make everything in it belong to `uid`, but for files with a second name; follow no link."""
     for visited in visit(folder):
         if os.fstat(visited.descriptor).st_uid != uid:
             os.fchown(visited.descriptor, uid, uid)
@@ -71,7 +69,7 @@ def reachable_by_others(path: Path) -> bool:
 
 
 def has_capability(number: int) -> bool:
-    """Is it among this process' effective capabilities? (`man 7 capabilities`)"""
+    """Is it among this process' effective capabilities (`man 7 capabilities`)?"""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -89,9 +89,7 @@ class _Bait:
 
 
 async def prove(sandbox: Sandbox) -> str:
-    """Try to get out of it; empty: it held. Otherwise what it let through, or why it did not
-    run.
-    """
+    """Try to get out of it; empty: it held, else what it let through or why it did not run."""
     with _bait() as bait, tempfile.TemporaryDirectory(prefix="crews-probe-") as folder:
         workspace, token = Path(folder), secrets.token_hex(8)
         (workspace / "facts.json").write_text(bait.facts(token), encoding="utf-8")

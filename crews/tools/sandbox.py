@@ -138,9 +138,7 @@ def _candidates(name: Literal["bubblewrap", "landlock"]) -> Iterator[Sandbox]:
 
 
 def _in_a_thread(candidate: Sandbox) -> str:
-    """Prove it in an event loop of its own, because the caller's may be running; the reason against
-    it.
-    """
+    """The reason against it; tried in an event loop of its own, as the caller's may be running."""
     from crews.tools.probe import prove
 
     reasons: list[str] = []

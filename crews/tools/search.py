@@ -171,7 +171,7 @@ def _candidates(
     case = "--ignore-case" if ignore_case else "--case-sensitive"
     for at in range(0, len(files), _RG_FILES):
         some = files[at : at + _RG_FILES]
-        command = [rg, *flags, case, f"--regexp={pattern}", "--", *(f"./{path}" for path in some)]
+        command = [rg, *flags, case, "-e", pattern, "--", *(f"./{path}" for path in some)]
         try:
             done = subprocess.run(  # noqa: S603
                 command,

@@ -181,9 +181,7 @@ _PLAIN = _Rule(0)
 
 
 def program(machine: str, refusals: Refusals) -> bytes | None:
-    """The filter as an array of `struct sock_filter`; None for a machine whose numbers are not
-    known.
-    """
+    """The filter, an array of `struct sock_filter`; None: the machine's numbers are not known."""
     if machine not in ("x86_64", "aarch64"):
         return None
     column = 0 if machine == "x86_64" else 1

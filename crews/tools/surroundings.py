@@ -1,5 +1,4 @@
-"""What does a command find around it: which environment, which readable folders, which private
-ones?
+"""What does a command find around it: which environment, readable and private folders?
 
 Both backends show the same things: the system's programs and libraries, the running Python with its
 packages, and a few files of `/etc` that hold no secret. Nothing of a home folder is among them.
@@ -72,6 +71,12 @@ class Interpreter:
         """Its `bin`, first on PATH."""
         return self.program.parent
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Host folder -> name for it that is the same on every machine: `/venv` or `/python`."""
+        own = {Path(sys.prefix), Path(sys.prefix).resolve()} - {Path(sys.base_prefix)}
+        return {str(path): "/venv" if path in own else "/python" for path in self.prefixes}
+
 
 def interpreter() -> Interpreter:
     """The running Python and the folders that it lives in.
@@ -136,9 +141,7 @@ def environment(path: tuple[str, ...], private: str) -> dict[str, str]:
 
 
 def search_path(python: Interpreter, extra: str) -> tuple[str, ...]:
-    """PATH: the running Python's folder, then `extra` (where `python` is if that folder has none),
-    the system's.
-    """
+    """PATH: the running Python's folder, `extra` (for a `python` that it lacks), the system's."""
     return tuple(dict.fromkeys((str(python.folder), extra, *_PATH)))
 
 
@@ -160,9 +163,7 @@ class Scratch:
 
     @property
     def bin(self) -> Path:
-        """Programs that are put on its PATH: `python`, where the interpreter's folder has only
-        `python3`.
-        """
+        """On its PATH: a `python`, where the interpreter's folder has only `python3`."""
         return self.root / "bin"
 
     @property
@@ -173,14 +174,16 @@ class Scratch:
 
 @asynccontextmanager
 async def scratch(python: Interpreter, uid: int | None) -> AsyncGenerator[Scratch]:
-    """Make the private folders, for user `uid` if it is not None; removed at the end with all in
-    them.
-    """
-    root = Path(os.path.realpath(tempfile.mkdtemp(prefix="crews-")))
+    """Make the private folders, for user `uid` if not None; removed at the end with all in them."""
+    root = await asyncio.to_thread(_made)
     try:
         yield _furnished(Scratch(root), python, uid)
     finally:
         await unhurried(asyncio.to_thread(discard, root))
+
+
+def _made() -> Path:
+    return Path(tempfile.mkdtemp(prefix="crews-")).resolve()
 
 
 def _furnished(made: Scratch, python: Interpreter, uid: int | None) -> Scratch:

@@ -177,10 +177,8 @@ def states(
 
 def content_of(root: Path, path: str, state: FileState, limit: int = READ_LIMIT) -> bytes:
     """The bytes of a file, or a link's target; ToolError if they are no longer those of `state`."""
-    if state.mode == "120000":
-        data = os.fsencode(link_target(root, path))
-    else:
-        data = read_bytes(root, path, limit)
+    is_link = state.mode == "120000"
+    data = os.fsencode(link_target(root, path)) if is_link else read_bytes(root, path, limit)
     if hashlib.sha256(data).hexdigest() != state.sha256:
         raise ToolError(f"`{path}` was changed while it was being read")
     return data

@@ -11,7 +11,7 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar
 
-from crews.tools.keeping import keep, plain_orders
+from crews.tools.keeping import Place, keep, plain_orders
 from crews.tools.sandbox import CommandLimits, CommandResult, Sandbox
 from crews.tools.surroundings import interpreter, scratch
 from crews.tools.watching import kernel_limits
@@ -33,4 +33,4 @@ class Unconfined(Sandbox):
         async with scratch(python, None) as private:
             orders = plain_orders(python, private, workspace)
             orders["limits"] = kernel_limits(limits, counted=False)
-            return await keep(command, orders, limits, workspace, private)
+            return await keep(command, orders, limits, Place(workspace, private, python))

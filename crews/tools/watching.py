@@ -50,9 +50,7 @@ def kernel_limits(limits: CommandLimits, *, counted: bool) -> dict[str, int]:
 
 
 def tree(pid: int) -> list[int]:
-    """The processes below `pid`: by the kernel's own lists where it keeps them, else by a look at
-    all.
-    """
+    """The processes below `pid`: from the kernel's lists where it keeps them, else all are read."""
     if not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists():
         return descendants(pid)
     found = _children(pid)
@@ -101,9 +99,7 @@ def _sum_of_lines(path: str, names: tuple[bytes, ...]) -> int | None:
 
 @dataclass(slots=True)
 class _Disk:
-    """How much the watched folders have grown; measured only when the disk's free space says it may
-    matter.
-    """
+    """Growth of the watched folders, measured only when the free space says that it matters."""
 
     folders: tuple[Path, ...]
     start: int = 0

@@ -66,7 +66,8 @@ def test_the_error_names_what_exceeds_and_what_there_is() -> None:
     assert isinstance(caught.value, Denied)
     assert caught.value.excess == ("fetch", "run")
     assert str(caught.value) == (
-        "These tools cannot be handed on: fetch, run.\n  The giver has: read. Ask for no more than that."
+        "These tools cannot be handed on: fetch, run.\n"
+        "  The giver has: read. Ask for no more than that."
     )
 
 

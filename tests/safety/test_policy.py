@@ -329,11 +329,13 @@ standings = st.builds(
     sandbox=st.sampled_from(["", "none", "bubblewrap"]),
     protected=some(paths),
 )
-likely = st.builds(
-    lambda level, sandbox: standing(level, sandbox=sandbox, granted=frozenset({"tool", "other"})),
-    st.integers(0, 4),
-    st.sampled_from(["", "none", "bubblewrap"]),
-)
+
+
+def placed(level: int, sandbox: str) -> Standing:
+    return standing(level, sandbox=sandbox, granted=frozenset({"tool", "other"}))
+
+
+likely = st.builds(placed, st.integers(0, 4), st.sampled_from(["", "none", "bubblewrap"]))
 
 
 def weight(verdict: Verdict) -> tuple[int, bool]:

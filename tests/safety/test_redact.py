@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import time
 from urllib.parse import quote, quote_plus
 
@@ -27,7 +28,7 @@ def encodings(value: str) -> list[str]:
         quote(value),
         quote(value, safe=""),
         quote_plus(value),
-        quote(value, safe="").lower() if quote(value, safe="").lower() != value.lower() else value,
+        re.sub("%..", lambda match: match[0].lower(), quote(value, safe="")),
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
         json.dumps(json.dumps({"a": value})),

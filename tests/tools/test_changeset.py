@@ -195,12 +195,14 @@ _names = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/c", "x y", "é", "a.py", 
 _line = st.sampled_from(
     ["", "one", "two", "  indented", "é\x85 ", "cr\r", "form\x0cfeed", "-- x", "@@"]
 )
-_text = st.builds(
-    lambda lines, end: "\n".join(lines) + end,
-    st.lists(_line, max_size=12),
-    st.sampled_from(["", "\n"]),
-)
-_files = st.builds(lambda text, executable: (text.encode(), executable), _text, st.booleans())
+
+
+def _joined(lines: list[str], end: str) -> bytes:
+    return ("\n".join(lines) + end).encode()
+
+
+_content = st.builds(_joined, st.lists(_line, max_size=12), st.sampled_from(["", "\n"]))
+_files = st.tuples(_content, st.booleans())
 _trees = st.dictionaries(_names, _files, max_size=7)
 
 

@@ -194,7 +194,7 @@ def test_a_write_keeps_the_mode_and_replaces_a_hard_link(root: Path) -> None:
     assert stat.S_IMODE((root / "script").stat().st_mode) == 0o750
     assert (root.parent / "secret").read_text() == "secret"
     assert (root / "n/m/new").read_bytes() == b"new"
-    assert not [name for name in os.listdir(root) if name.startswith(paths.TEMP_PREFIX)]
+    assert not list(root.glob(f"{paths.TEMP_PREFIX}*"))
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(root: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(root: Path) -> 
     with pytest.raises(ToolError):
         paths.write_bytes(root, "a", b"x")
     assert (root / "a/f").read_text() == "fine"
-    assert sorted(os.listdir(root)) == ["a"]
+    assert [path.name for path in root.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize(

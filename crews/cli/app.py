@@ -1,0 +1,104 @@
+"""Which commands are there, and how does the program end, whatever happens?"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Annotated, NoReturn, cast
+
+import typer
+
+from crews.cli import cost, failing, history, inbox, run, teams
+from crews.errors import EXIT_CODES, EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, Signal
+
+HELP = (
+    "Run a supervised team of agents: it plans, works, and asks you before anything that matters."
+)
+
+
+def exit_codes() -> str:
+    """The exit codes as the help's last paragraph."""
+    codes = "\n".join(f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items())
+    return f"\b\nExit codes:\n{codes}"
+
+
+app = typer.Typer(
+    name="crews",
+    help=HELP,
+    epilog=exit_codes(),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = "unknown"
+        with contextlib.suppress(PackageNotFoundError):
+            found = version("crews")
+        sys.stdout.write(f"crews {found}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+    del version
+
+
+for _module in (run, teams, inbox, history, cost):
+    _module.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            # A terminal that cannot show a character shows its number; nothing breaks.
+            cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+    sys.exit(_code(given))
+
+
+def _code(given: list[str]) -> int:
+    options_given = given[: given.index("--")] if "--" in given else given
+    as_json = "--json" in options_given
+    try:
+        ended: object = app(given, prog_name="crews", standalone_mode=False)
+    except CrewsError as error:
+        return failing.known(error, as_json=as_json)
+    except (typer.Abort, KeyboardInterrupt):
+        return failing.usage("interrupted", EXIT_INTERRUPTED, "", as_json=as_json)
+    except Signal as signal:
+        return failing.usage(f"the run was left: {signal}", EXIT_FAILED, "", as_json=as_json)
+    except Exception as error:  # noqa: BLE001  # the last place where anybody can say anything
+        return _other(error, as_json=as_json)
+    if ended == EXIT_INTERRUPTED:
+        return failing.usage("interrupted", EXIT_INTERRUPTED, "", as_json=as_json)
+    return ended if isinstance(ended, int) else 0
+
+
+def _other(error: Exception, *, as_json: bool) -> int:
+    """An error of the command line's parser, or one that nobody foresaw."""
+    text = getattr(error, "format_message", None)
+    if text is None:
+        return failing.unexpected(error, as_json=as_json)
+    code = int(getattr(error, "exit_code", 2))
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{text()}\n")
+        return code
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "crews"
+    message = str(text()).rstrip(".")
+    return failing.usage(message, code, f"`{command} --help` says more", as_json=as_json)

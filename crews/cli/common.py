@@ -1,0 +1,51 @@
+"""Which options and arguments do several commands share, and how are values parsed?"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crews.cli import completion
+from crews.errors import UsageError
+
+if TYPE_CHECKING:
+    from crews.records.store import Store
+    from crews.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show the run's progress.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask here: leave reviews open.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Write log lines to stderr too.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id.", autocompletion=completion.runs)
+]
+ReviewId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="A review's id.", autocompletion=completion.open_reviews),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run right away.")]
+
+
+@contextmanager
+def journal() -> Generator[tuple[Store, Settings]]:
+    """The open journal, and the settings that name it."""
+    from crews.records.store import open_store
+    from crews.settings import load
+
+    settings = load()
+    with open_store(settings.journal_url) as store:
+        yield store, settings
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, str]:
+    """`NAME=VALUE` entries of an option that can be repeated."""
+    found: dict[str, str] = {}
+    for entry in given:
+        name, equals, value = entry.partition("=")
+        if not equals or not name:
+            raise UsageError(f"`{option} {entry}` is not of the form NAME=VALUE")
+        found[name] = value
+    return found

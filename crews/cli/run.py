@@ -1,0 +1,224 @@
+"""How is a team started, asked, shown at work, and taken up again?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from crews.cli.common import Json, NoInput, Quiet, RunId, Verbose, pairs
+from crews.errors import UsageError
+
+if TYPE_CHECKING:
+    from crews import api
+    from crews.cli.driving import View
+    from crews.records.store import Store
+    from crews.settings import Settings
+    from crews.teams.spec import SandboxChoice
+
+_LEVELS = "0-4 or completion, assistant, supervised, autonomous, team"
+_FOLDER = "Folder to work on; it is copied, and changes only by what you approve."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run")(run)
+    app.command("ask")(ask)
+    app.command("demo")(demo)
+    app.command("resume")(resume)
+
+
+def run(
+    goal: Annotated[str, typer.Argument(metavar="GOAL", help="What is to be done.")],
+    team: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="The team. Default: ./config, else the bundled one."),
+    ] = None,
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", metavar="DIR", help=_FOLDER)
+    ] = Path(),
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=VALUE", help="Value of a {placeholder}."),
+    ] = None,
+    autonomy: Annotated[str | None, typer.Option(metavar="LEVEL", help=_LEVELS)] = None,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Read only: end with a plan and a patch.")
+    ] = False,
+    no_apply: Annotated[
+        bool, typer.Option("--no-apply", help="Keep approved changes for `crews apply`.")
+    ] = False,
+    tape: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Replay a tape instead of a model.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a tape of this run.")
+    ] = None,
+    sandbox: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="auto, bubblewrap, landlock or none."),
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="One model for every agent.")] = "",
+    json: Json = False,
+    no_input: NoInput = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Have a team work on a goal."""
+    from crews import api
+    from crews.cli.driving import View
+
+    request = api.Kickoff(
+        goal=goal,
+        team=team,
+        workspace=_folder(workspace),
+        inputs=pairs(given or [], "--input"),
+        autonomy=None if autonomy is None else level(autonomy),
+        observe=observe,
+        apply=not no_apply,
+        tape=_tape(tape),
+        record=record,
+        sandbox=_sandbox(sandbox),
+        model=model,
+    )
+    _start(request, View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose))
+
+
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know.")],
+    read: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Let the agent read this folder (autonomy 1)."),
+    ] = None,
+    team: Annotated[str | None, typer.Option(metavar="DIR", help="The team.")] = None,
+    tape: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Replay a tape instead of a model.")
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model to ask.")] = "",
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Get one answer: no plan, no changes. Prints the answer and nothing else."""
+    from crews import api
+    from crews.cli.driving import View
+
+    request = api.Kickoff(
+        goal=question,
+        team=team,
+        workspace=None if read is None else _folder(read),
+        autonomy=0 if read is None else 1,
+        apply=False,
+        tape=_tape(tape),
+        model=model,
+    )
+    _start(request, View(as_json=json, quiet=not json, verbose=verbose, answer_only=True))
+
+
+def demo(
+    decide: Annotated[
+        str | None,
+        typer.Option(metavar="CHOICE", help="approve, reject or edit. Default: ask you."),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask a real model instead of the recorded one.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the sample project is put.")
+    ] = None,
+    json: Json = False,
+    no_input: NoInput = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Watch a team at work on a sample project; needs no key."""
+    from crews.cli.driving import View, carry
+    from crews.cli.showing import demo_asker, demo_epilogue, demo_request
+    from crews.settings import load
+
+    if decide not in {None, "approve", "reject", "edit"}:
+        raise UsageError(f"`--decide {decide}` is not known", hint="approve, reject or edit")
+    request, settings = demo_request(folder, live), load()
+    view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose)
+    raise typer.Exit(
+        carry(
+            settings,
+            view,
+            lambda store: _create(request, store, settings),
+            ask=None if decide is None else demo_asker(decide),
+            after=None if json else lambda result: demo_epilogue(request, result),
+        )
+    )
+
+
+def resume(
+    run: RunId,
+    json: Json = False,
+    no_input: NoInput = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Go on with a run at the exact call where it stopped."""
+    from crews.cli.driving import View
+
+    go_on(run, View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose))
+
+
+def go_on(run: str, view: View) -> None:
+    """Carry a run on that exists, and end the command as it ends."""
+    from crews.cli.driving import carry
+    from crews.settings import load
+
+    raise typer.Exit(carry(load(), view, lambda _: run))
+
+
+def level(text: str) -> int:
+    """A level of autonomy by number or name."""
+    from crews.safety.autonomy import LEVELS
+
+    names: dict[str, int] = {found: number for number, found in enumerate(LEVELS)}
+    found = names.get(text.strip().lower())
+    if found is None and text.strip().isdigit() and int(text) in names.values():
+        found = int(text)
+    if found is None:
+        raise UsageError(f"there is no level of autonomy `{text}`", hint=_LEVELS)
+    return found
+
+
+def _start(request: api.Kickoff, view: View) -> None:
+    from crews.cli.driving import carry
+    from crews.settings import load
+
+    settings = load()
+    raise typer.Exit(carry(settings, view, lambda store: _create(request, store, settings)))
+
+
+def _create(request: api.Kickoff, store: Store, settings: Settings) -> str:
+    from crews import api
+
+    return api.create(request, store, settings).id
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise UsageError("there is no such folder", where=str(path))
+    return path
+
+
+def _tape(path: Path | None) -> Path | None:
+    if path is not None and not path.is_file():
+        raise UsageError("there is no such tape", where=str(path))
+    return path
+
+
+def _sandbox(text: str | None) -> SandboxChoice | None:
+    from typing import get_args
+
+    from crews.teams.spec import SandboxChoice
+
+    if text is None:
+        return None
+    choices = get_args(SandboxChoice)
+    if text not in choices:
+        raise UsageError(f"there is no sandbox `{text}`", hint=", ".join(choices))
+    return cast("SandboxChoice", text)

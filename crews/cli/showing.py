@@ -1,0 +1,28 @@
+"""How does the command line reach the demo? By these three names, loaded only when it is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crews import api
+
+
+def demo_request(folder: Path | None, live: bool) -> api.Kickoff:
+    """The demo's run; puts the sample project into `folder`, or a new one."""
+    from crews.demo.play import prepare
+
+    return prepare(folder, live)
+
+
+def demo_asker(choice: str) -> api.Asker:
+    """Decides the demo's reviews the way that was chosen."""
+    from crews.demo.play import decider
+
+    return decider(choice)
+
+
+def demo_epilogue(request: api.Kickoff, result: api.Result) -> str:
+    """What to say when the demo is over."""
+    from crews.demo.play import epilogue
+
+    return epilogue(request, result)
