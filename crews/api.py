@@ -4,91 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import threading
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from crews import settings as settings_module
+from crews.bridge import wait
 from crews.errors import Denied, UsageError
+from crews.outcome import Answer, Asker, Kickoff, Result, Usage
 from crews.records import inbox
 from crews.records.events import Listener, silent
-from crews.records.rows import Decision, ReviewRow, RunOptions, RunRow, RunStatus, dollars
+from crews.records.rows import Decision, ReviewRow, RunOptions, RunRow, dollars
 from crews.records.runs import get_run, new_run
 from crews.records.store import Store, open_store
 from crews.settings import Settings
-from crews.teams.spec import SandboxChoice, TeamSpec
+from crews.teams.spec import TeamSpec
 from crews.tools.changeset import ChangeSet
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A human's decision on a review."""
-
-    decision: Decision
-    text: str = ""
-    """The reason of a rejection, or the answer to a question."""
-    edit: dict[str, Any] | None = None
-    """What is to be done instead."""
-
-
-Asker = Callable[[ReviewRow], Answer | None]
-"""Puts a review to a human; None leaves it open, and the run waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a run took."""
-
-    turns: int
-    calls: int
-    tokens: int
-    working_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Where a run stands after a kickoff or a resume."""
-
-    run_id: str
-    status: RunStatus
-    exit_code: int
-    """The code with which a command would end; see `crews.errors`."""
-    reason: str
-    report: str
-    """The report in Markdown; what is known so far, if the run has not ended."""
-    change_set: ChangeSet
-    reviews: tuple[ReviewRow, ...]
-    """Every review of the run, oldest first."""
-    usage: Usage
-    cost: Decimal | None
-    """US dollars; None: a model was used whose price is unknown."""
-
-    @property
-    def waiting_for(self) -> tuple[ReviewRow, ...]:
-        """The reviews that a human must decide before the run goes on."""
-        return tuple(r for r in self.reviews if r.state == "open")
-
-
-@dataclass(frozen=True, slots=True)
-class Kickoff:
-    """How a run is to be made; see `kickoff` for the fields."""
-
-    goal: str
-    team: Path | str | TeamSpec | None = None
-    workspace: Path | str | None = None
-    inputs: Mapping[str, str] | None = None
-    autonomy: int | None = None
-    observe: bool = False
-    apply: bool = True
-    tape: Path | str | None = None
-    record: Path | str | None = None
-    sandbox: SandboxChoice | None = None
-    model: str = ""
+__all__ = [
+    "Answer",
+    "Asker",
+    "Kickoff",
+    "Result",
+    "Usage",
+    "advance",
+    "akickoff",
+    "apply",
+    "aresume",
+    "changes",
+    "create",
+    "decide",
+    "kickoff",
+    "outcome",
+    "resume",
+    "undo",
+    "who",
+]
 
 
 def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
@@ -214,7 +165,7 @@ def kickoff(
     Raises:
         CrewsError: what a user can understand and act on; see `crews.errors`.
     """
-    return _wait(
+    return wait(
         akickoff(
             goal, team=team, workspace=workspace, inputs=inputs, on_event=on_event, ask=ask,
             settings=settings, **options,
@@ -249,7 +200,7 @@ def resume(
     settings: Settings | None = None,
 ) -> Result:
     """Go on with a run at the exact call where it stopped."""
-    return _wait(aresume(run, on_event=on_event, ask=ask, settings=settings))
+    return wait(aresume(run, on_event=on_event, ask=ask, settings=settings))
 
 
 async def aresume(
@@ -331,26 +282,3 @@ def who(settings: Settings) -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-def _wait(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end from plain code; from inside a running loop, on a thread with a loop of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    box: list[T | BaseException] = []
-
-    def run() -> None:
-        try:
-            box.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
-            box.append(error)
-
-    thread = threading.Thread(target=run, name="crews")
-    thread.start()
-    thread.join()
-    found = box[0]
-    if isinstance(found, BaseException):
-        raise found
-    return found

@@ -21,6 +21,9 @@ _SEQUENCE = re.compile(
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories that nobody sees: control, format, surrogate, line and paragraph separator."""
 
+_HIDDEN = re.compile("[\U000e0100-\U000e01ef]")
+"""Variation selectors beyond the sixteen common ones: invisible, and able to carry any bytes."""
+
 _JOINERS = "\u200c\u200d"
 """Needed inside words of some scripts and inside emoji; kept in prose."""
 
@@ -52,12 +55,11 @@ def one_line(text: str, width: int = 100) -> str:
 
 
 def _harmless(text: str) -> bool:
-    return all(part.isprintable() for line in text.split("\n") for part in line.split("\t"))
+    pieces = (part for line in text.split("\n") for part in line.split("\t"))
+    return _HIDDEN.search(text) is None and all(piece.isprintable() for piece in pieces)
 
 
 def _is_unseen(char: str) -> bool:
     if char in "\n\t":
         return False
-    # Variation selectors beyond the sixteen common ones have no use but to carry hidden bytes.
-    hidden = "\U000e0100" <= char <= "\U000e01ef"
-    return hidden or unicodedata.category(char) in _UNSEEN
+    return bool(_HIDDEN.match(char)) or unicodedata.category(char) in _UNSEEN

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from crews.cli.live import Drawn, Face, JsonLines, Lines, Silent
 from crews.cli.output import console, has_colour, has_human
 from crews.errors import EXIT_INTERRUPTED, CrewsError
 from crews.logs import set_up
+from crews.records.events import Event
 from crews.records.inbox import list_reviews
 from crews.records.runs import get_run, list_threads
 from crews.records.store import Store, open_store
@@ -23,7 +25,7 @@ from crews.settings import Settings
 
 if TYPE_CHECKING:
     from crews.cli.keys import Keys
-    from crews.records.rows import RunRow
+    from crews.records.rows import ReviewRow, RunRow
 
 
 class Interrupted(CrewsError):
@@ -78,7 +80,8 @@ def carry(
         face = _face(view, run, store, live=live, stdout=stdout)
         asking = _asker(view, face, store, settings, ask)
         with asking as (chosen, stop_asking), _going_on(run.id), face:
-            work = _Work(run.id, store, settings, face, chosen, stop_asking)
+            told = None if chosen is None else _announced(chosen, face)
+            work = _Work(run.id, store, settings, face, told, stop_asking)
             result = asyncio.run(work.advance())
         with contextlib.redirect_stdout(stdout):
             if view.as_json:
@@ -158,6 +161,29 @@ def _face(view: View, run: RunRow, store: Store, *, live: bool, stdout: Any) -> 
 
     reviews = list_reviews(store, run=run.id)
     return Drawn(Board(run, list_threads(store, run.id), reviews), console(sys.stderr))
+
+
+def _announced(ask: api.Asker, face: Face) -> api.Asker:
+    """The same asker; the face learns what was decided."""
+
+    def announced(review: ReviewRow) -> api.Answer | None:
+        answer = ask(review)
+        if answer is not None:
+            face.listen(
+                Event(
+                    kind="review_decided",
+                    run=review.run,
+                    at=time.time(),
+                    thread=review.address.rpartition(":")[0],
+                    agent=review.agent,
+                    state=answer.decision,
+                    text=review.title,
+                    review=review.id,
+                )
+            )
+        return answer
+
+    return announced
 
 
 @contextlib.contextmanager

@@ -136,8 +136,7 @@ def demo(
     from crews.cli.showing import demo_asker, demo_epilogue, demo_request
     from crews.settings import load
 
-    if decide not in {None, "approve", "reject", "edit"}:
-        raise UsageError(f"`--decide {decide}` is not known", hint="approve, reject or edit")
+    asker = None if decide is None else demo_asker(decide)
     request, settings = demo_request(folder, live), load()
     view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose)
     raise typer.Exit(
@@ -145,7 +144,7 @@ def demo(
             settings,
             view,
             lambda store: _create(request, store, settings),
-            ask=None if decide is None else demo_asker(decide),
+            ask=asker,
             after=None if json else lambda result: demo_epilogue(request, result),
         )
     )

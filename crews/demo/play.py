@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from crews.api import Answer, Asker, Kickoff, Result
+from crews.api import Answer, Asker, Kickoff, Result, changes
 from crews.errors import UsageError
 from crews.records.rows import ReviewRow
+from crews.settings import load
 
 GOAL = "Find all Python files with SQL queries and add parameterized query handling."
 Choice = Literal["approve", "reject", "edit"]
@@ -59,24 +59,22 @@ def decider(choice: Choice) -> Asker:
 
 
 def _edit(review: ReviewRow) -> dict[str, object]:
-    """What a human might do to a change set: leave a word in the most sensitive file."""
-    paths = [f["path"] for f in review.about["files"] if f["kind"] == "modified"]
-    findings = re.findall(r'"path":"([^"]+)"', review.findings)
-    path = next((p for p in findings if p in paths), paths[0])
-    text = after(review.about["diff"], path)
-    return {"files": {path: text + "\n# Read and accepted line by line.\n"}} if text else {"drop": []}
-
-
-def after(diff: str, path: str) -> str:
-    """Placeholder."""
-    del diff, path
-    return ""
+    """What a human might do to a change set: leave a word in the file that was found most sensitive."""
+    changed = {c.path: c.after for c in changes(review.run, load()).changes}
+    found: list[str] = [f["path"] for f in json.loads(review.findings)]
+    texts = {p: after.text for p in (*found, *changed) if (after := changed.get(p)) and after.text}
+    path, text = next(iter(texts.items()))
+    return {"files": {path: f"{text}\n# Read and accepted line by line.\n"}}
 
 
 def tests_of(folder: Path) -> tuple[bool, str]:
     """Run the sample's own tests; are they green, and what is their last line?"""
-    done = subprocess.run(  # noqa: S603 - the sample's tests, by this Python
-        [sys.executable, "-B", "-m", "unittest"], cwd=folder, capture_output=True, text=True, check=False
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "unittest"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return done.returncode == 0, " · ".join(lines[-2:]) if lines else ""
@@ -87,6 +85,3 @@ def epilogue(request: Kickoff, result: Result) -> str:
     del result
     green, line = tests_of(Path(str(request.workspace)))
     return f"The sample's own tests are {'green' if green else 'red'}: {line}"
-
-
-Opening = Callable[[str], None]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
 from crews.errors import TeamError
 from crews.teams.shape import Sheet
-from crews.teams.source import Place, Problem, Source, lines_of
+from crews.teams.source import Place, Problem, lines_of
 from crews.teams.spec import AgentSpec, TaskSpec, TeamSpec
 from crews.teams.values import Path, closest
 
@@ -22,14 +21,6 @@ GOAL = "goal"
 
 AGENT_TEXTS = (("role",), ("goal",), ("backstory",))
 TASK_TEXTS = (("description",), ("expected_output",), ("output_file",), ("oversight", "acceptance"))
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One placeholder in a file."""
-
-    name: str
-    place: Place
 
 
 def placeholders(team: TeamSpec) -> tuple[str, ...]:
@@ -67,18 +58,19 @@ def filled_task(task: TaskSpec, inputs: Mapping[str, str]) -> TaskSpec:
 def check_inputs(
     sheet: Sheet, texts: tuple[tuple[str, ...], ...], given: Mapping[str, str]
 ) -> None:
-    """Note every placeholder of the sheet that no input fills."""
-    for use in _uses(sheet, texts):
-        if use.name not in given:
-            near = closest(use.name, given)
-            place = use.place
-            where = f"{sheet.source.file}:{place.line}:{place.column}"
-            flag = "the goal" if use.name == GOAL else f"--input {use.name}=..."
-            sheet.source.error(
-                place,
-                f"missing input '{use.name}' used in {where}",
-                f"give it with {flag}" + (f"; {near}" if near else ""),
-            )
+    """Note every placeholder of the sheet that no input fills, once for each text."""
+    for path, text in _texts(sheet, texts):
+        for name in dict.fromkeys(PLACEHOLDER.findall(text)):
+            if name not in given and not sheet.source.full:
+                _missing_input(sheet, _place_of(sheet, path, name), name, given)
+
+
+def _missing_input(sheet: Sheet, place: Place, name: str, given: Mapping[str, str]) -> None:
+    where = f"{sheet.source.file}:{place.line}:{place.column}"
+    flag = "the goal" if name == GOAL else f"--input {name}=..."
+    near = closest(name, given)
+    hint = f"give it with {flag}" + (f"; {near}" if near else "")
+    sheet.source.error(place, f"missing input '{name}' used in {where}", hint)
 
 
 def missing(team: TeamSpec, problems: tuple[Problem, ...]) -> TeamError:
@@ -100,26 +92,22 @@ def _all_texts(team: TeamSpec) -> Iterator[str]:
         yield task.output_file or ""
 
 
-def _uses(sheet: Sheet, texts: tuple[tuple[str, ...], ...]) -> Iterator[Use]:
+def _texts(sheet: Sheet, texts: tuple[tuple[str, ...], ...]) -> Iterator[tuple[Path, str]]:
     for name, table in sheet.data.items():
         for keys in texts:
             value: JsonValue = table
             for key in keys:
                 value = value.get(key) if isinstance(value, dict) else None
             if isinstance(value, str):
-                yield from _uses_of(sheet, (name, *keys), value)
+                yield (name, *keys), value
 
 
-def _uses_of(sheet: Sheet, path: Path, text: str) -> Iterator[Use]:
-    """Each placeholder of one text, once, at its first occurrence in the file."""
-    place = sheet.place(*path)
-    for name in dict.fromkeys(PLACEHOLDER.findall(text)):
-        start = sheet.source.text.find(f"{{{name}}}", place.start, place.end)
-        at = place if start < 0 else _place_at(sheet.source, start, len(name) + 2)
-        yield Use(name, at)
-
-
-def _place_at(source: Source, start: int, length: int) -> Place:
-    before = lines_of(source.text[:start])
-    place = Place(len(before), len(before[-1]) + 1, length)
-    return replace(place, start=start, end=start + length)
+def _place_of(sheet: Sheet, path: Path, name: str) -> Place:
+    """Where a placeholder first stands in the text; the text itself if escapes hide it."""
+    whole, written = sheet.place(*path), f"{{{name}}}"
+    start = sheet.source.text.find(written, whole.start, whole.end)
+    if start < 0:
+        return whole
+    before = lines_of(sheet.source.text[:start])
+    end = start + len(written)
+    return Place(len(before), len(before[-1]) + 1, len(written), start, end)

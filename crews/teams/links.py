@@ -93,7 +93,7 @@ def _known(
     sheet: Sheet, path: Path, value: JsonValue, known: Iterable[str], noun: str, free: str = ""
 ) -> None:
     for index, name in enumerate(_texts(value)):
-        if name in known or (free and free in name):
+        if sheet.source.full or name in known or (free and free in name):
             continue
         hint = closest(name, known) or (
             f"there are: {', '.join(sorted(known))}" if known else f"there is no {noun}"

@@ -47,10 +47,6 @@ class Table:
     place: Place
     entries: tuple[Entry, ...]
 
-    def get(self, name: str) -> Entry | None:
-        """The entry of that key."""
-        return next((e for e in self.entries if e.key.value == name), None)
-
 
 Node: TypeAlias = Scalar | Listing | Table
 

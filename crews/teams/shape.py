@@ -102,8 +102,9 @@ def _read(
         name = str(entry.key.value)
         key = fields.get(name)
         sheet.keys[(*path, name)] = entry.key.place
-        if key is None:
+        if key is None and not sheet.source.full:
             sheet.source.error(entry.key.place, f"unknown key '{name[:80]}'", _meant(name, fields))
+        if key is None:
             continue
         value = _entry(sheet, Slot(sheet.source, key, name, (*path, name), sheet.places), entry)
         if isinstance(value, Nothing):

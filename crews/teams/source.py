@@ -106,8 +106,13 @@ class Source:
         """Note a warning."""
         self._note(place, "warning", message, suggestion)
 
+    @property
+    def full(self) -> bool:
+        """Are there so many problems that no further one is kept? Looking on would be in vain."""
+        return len(self.problems) > MAX_PROBLEMS
+
     def _note(self, place: Place, severity: Severity, message: str, suggestion: str) -> None:
-        if len(self.problems) > MAX_PROBLEMS:
+        if self.full:
             return
         if len(self.problems) == MAX_PROBLEMS:
             # An error, not a warning: what was not looked at must not pass for right.

@@ -93,7 +93,7 @@ class Bubblewrap(Sandbox):
         self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
     ) -> CommandResult:
         """See `Sandbox.run`."""
-        workspace, uid = await asyncio.to_thread(taken_over, workspace, writable)
+        workspace, uid = await asyncio.to_thread(taken_over, workspace)
         async with scratch(self.python, uid) as private:
             return await self._run(command, workspace, limits, writable, private, uid)
 

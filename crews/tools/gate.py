@@ -7,10 +7,9 @@ before the next thing happens, so that a new owner of the run goes on at the exa
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loguru import logger
@@ -22,10 +21,11 @@ from crews.records.inbox import Question
 from crews.records.journal import Journal
 from crews.records.rows import FINISHED_CALL, CallRow, ReviewRow
 from crews.records.store import dump
-from crews.safety.action import Action, FileChange, Standing, Verdict
+from crews.safety.action import Action, Standing, Verdict
 from crews.safety.policy import judge
 from crews.safety.redact import Redactor
 from crews.teams.spec import Duty, PolicySpec
+from crews.tools import evidence
 from crews.tools.base import (
     Args,
     NeedsReview,
@@ -35,8 +35,6 @@ from crews.tools.base import (
     ToolError,
     ToolResult,
 )
-from crews.tools.diff import file_diff
-from crews.tools.workspace import Workspace
 
 RESULT_LIMIT = 16_000
 """Characters of a result that the model is shown; the rest is kept for `read_result`."""
@@ -103,7 +101,7 @@ class Gate:
             return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
         if verdict.ruling == "ask" and not verdict.deferred:
             return await self._ask(call, seat, action, verdict)
-        return self._start(call, seat, expected=_expected(action))
+        return self._start(call, seat, expected=evidence.expected(action))
 
     def _verdict(self, action: Action, seat: Seat) -> Verdict:
         """Policy's verdict; whatever goes wrong on the way to it is a denial."""
@@ -159,9 +157,9 @@ class Gate:
             kind=seat.tools[call.tool].review_kind,
             address=call.address,
             agent=seat.agent,
-            title=f"{seat.agent} wants to use {call.tool}{_target(action)}",
-            subject=_subject(action),
-            content_hash=self._content_hash(action),
+            title=f"{seat.agent} wants to use {call.tool}{evidence.target(action)}",
+            subject=evidence.subject(action),
+            content_hash=evidence.content_hash(action, self.team_hash),
             rule=verdict.rule,
             reason=verdict.reason,
             role=verdict.role,
@@ -173,12 +171,6 @@ class Gate:
     async def _open(self, call: CallRow, seat: Seat, question: Question) -> None:
         review = await self.open_review(question, {"state": "waiting"})
         self.on_call(replace(call, state="waiting", review=review.id), seat.agent, question.title)
-
-    def _content_hash(self, action: Action) -> str:
-        """What an approval is bound to: the call, what it would change, and the team's files."""
-        changes: list[JsonValue] = [[c.path, c.before, c.after] for c in action.changes]
-        body: list[JsonValue] = [action.tool, dict(action.arguments), changes, self.team_hash]
-        return hashlib.sha256(dump(body).encode()).hexdigest()
 
     async def _resume(self, call: CallRow, seat: Seat) -> CallRow:
         review = inbox.get_review(self.journal.store, call.review)
@@ -212,10 +204,13 @@ class Gate:
         if verdict.ruling == "deny":
             call = self.journal.rule_call(call, verdict, seat.agent)
             return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
-        if review.decision != "edit" and self._content_hash(action) != review.content_hash:
+        if (
+            review.decision != "edit"
+            and evidence.content_hash(action, self.team_hash) != review.content_hash
+        ):
             inbox.void_review(self.journal, review, "what was approved has changed since")
             return self.journal.set_call(call, state="proposed", review="")
-        return self._start(call, seat, arguments=call.arguments, expected=_expected(action))
+        return self._start(call, seat, arguments=call.arguments, expected=evidence.expected(action))
 
     # -- doing --------------------------------------------------------------------------------
 
@@ -262,7 +257,7 @@ class Gate:
     async def _recover(self, call: CallRow, seat: Seat) -> CallRow:
         """A dead owner had started this call: may it run again, or must a human say what happened?"""
         tool = seat.tools.get(call.tool)
-        happened = _happened(call, seat.context.workspace)
+        happened = evidence.happened(call, seat.context.workspace)
         if happened:
             return self._end(call, seat, "done", "Done. (The run was interrupted right after it.)")
         if tool is not None and (tool.repeatable or tool.effect == "read" or happened is False):
@@ -308,7 +303,7 @@ class Gate:
         call = self.journal.set_call(
             call,
             "effect_ended" if state != "denied" else "refused",
-            {"agent": seat.agent, "state": state, "result": _digest(text)},
+            {"agent": seat.agent, "state": state, "result": evidence.digest(text)},
             state=state,
             result=shown,
             whole_result=whole,
@@ -326,53 +321,3 @@ def clip(text: str, call: CallRow) -> tuple[str, str | None]:
     place = f"{call.turn}.{call.place}"
     note = f"\n[{len(text) - RESULT_LIMIT} more characters: read_result call={place} offset={RESULT_LIMIT}]"
     return text[:RESULT_LIMIT] + note, text
-
-
-def _diff(change: FileChange) -> str:
-    before = None if change.before is None else ("100644", change.before)
-    after = None if change.after is None else ("100644", change.after)
-    return file_diff(change.path, before, after)
-
-
-def _expected(action: Action) -> str:
-    """What a write will change, kept before it happens: a later owner can see whether it did."""
-    if action.effect != "write" or not action.changes:
-        return ""
-    return dump([[c.path, _state(c.before), _state(c.after)] for c in action.changes])
-
-
-def _happened(call: CallRow, workspace: Workspace) -> bool | None:
-    """Did an interrupted write happen? None: that cannot be seen."""
-    if not call.expected:
-        return None
-    wanted: list[tuple[str, str, str]] = json.loads(call.expected)
-    found = {path: _state(workspace.describe(path)) for path, _, _ in wanted}
-    if all(found[path] == after for path, _, after in wanted):
-        return True
-    return False if all(found[path] == before for path, before, _ in wanted) else None
-
-
-def _state(content: str | None) -> str:
-    return "" if content is None else _digest(content)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _target(action: Action) -> str:
-    if action.command:
-        return f": {action.command}"
-    return f" on {', '.join(action.paths)}" if action.paths else ""
-
-
-def _subject(action: Action) -> dict[str, Any]:
-    return {
-        "tool": action.tool,
-        "effect": action.effect,
-        "arguments": dict(action.arguments),
-        "command": action.command,
-        "paths": list(action.paths),
-        "changes": [asdict(c) for c in action.changes],
-        "diff": "".join(_diff(c) for c in action.changes),
-    }

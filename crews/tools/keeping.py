@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from crews.errors import SandboxUnavailable
 from crews.tools import landlock_child
@@ -124,7 +124,7 @@ async def keep(command: str, orders: Orders, limits: CommandLimits, place: Place
             argv=(sys.executable, "-I", "-S", "-c", _START),
             arguments=(str(Path(landlock_child.__file__).parent),),
             environment=orders["environment"],
-            orders=marshal.dumps(orders),
+            orders=marshal.dumps(cast("dict[str, Any]", orders)),
             descriptors=(status.writer,),
             folders=(place.workspace, place.private.root),
         )

@@ -81,7 +81,7 @@ class Landlock(Sandbox):
         self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
     ) -> CommandResult:
         """See `Sandbox.run`."""
-        workspace, uid = await asyncio.to_thread(taken_over, workspace, writable)
+        workspace, uid = await asyncio.to_thread(taken_over, workspace)
         search = uid is not None and self._needs_search(workspace)
         async with scratch(self.python, uid) as private:
             orders = self._orders(private, workspace, limits, writable)

@@ -33,11 +33,11 @@ def user_for(workspace: Path) -> int | None:
     return first + zlib.crc32(os.fsencode(workspace)) % count
 
 
-def taken_over(workspace: Path, writable: bool) -> tuple[Path, int | None]:
+def taken_over(workspace: Path) -> tuple[Path, int | None]:
     """The workspace by its real path, made to belong to the user that the command runs as."""
     real = workspace.resolve(strict=True)
     uid = user_for(real)
-    if uid is not None and writable:
+    if uid is not None:
         give(real, uid)
     return real, uid
 

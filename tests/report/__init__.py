@@ -1,0 +1,1 @@
+"""Does a report say what the rows say?"""

@@ -50,7 +50,7 @@ def a_team() -> TeamSpec:
 
 def a_question(**values: Any) -> Question:
     """A question about a command."""
-    subject = {"tool": "run_command", "effect": "execute", "command": "make ship",
+    subject: dict[str, Any] = {"tool": "run_command", "effect": "execute", "command": "make ship",
                "arguments": {"command": "make ship", "seconds": 60}, "paths": [], "diff": ""}  # fmt: skip
     fields: dict[str, Any] = {
         "kind": "action",
@@ -84,11 +84,32 @@ class Written:
         """Begin a thread, `at` seconds into the run."""
         self.journal.begin_thread(
             ThreadRow(
-                run=self.id, path=path, kind=kind, agent=agent, task=task, step="", model="m-1",
-                system="", tools="[]", brief="", grants='{"tools": []}', limits="{}", state="open",
-                handover=None, flags="[]", hash_before="", hash_after="", finish_now=False,
-                tokens=0, money=0, money_known=True, turns=0, calls=0, working_seconds=0.0,
-                started_at=START + at, ended_at=None,
+                run=self.id,
+                path=path,
+                kind=kind,
+                agent=agent,
+                task=task,
+                step="",
+                model="m-1",
+                system="",
+                tools="[]",
+                brief="",
+                grants='{"tools": []}',
+                limits="{}",
+                state="open",
+                handover=None,
+                flags="[]",
+                hash_before="",
+                hash_after="",
+                finish_now=False,
+                tokens=0,
+                money=0,
+                money_known=True,
+                turns=0,
+                calls=0,
+                working_seconds=0.0,
+                started_at=START + at,
+                ended_at=None,
             )  # fmt: skip
         )
 
@@ -136,9 +157,7 @@ class Written:
             started_at=None, ended_at=None,
         )  # fmt: skip
 
-    def end(
-        self, path: str, at: float, handover: HandOver, flags: tuple[str, ...] = ()
-    ) -> None:
+    def end(self, path: str, at: float, handover: HandOver, flags: tuple[str, ...] = ()) -> None:
         """End a thread."""
         self.journal.end_thread(path, handover, flags=flags)
         self.journal.set_thread(path, ended_at=START + at, working_seconds=4.0)

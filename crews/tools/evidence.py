@@ -1,0 +1,76 @@
+"""What is a human shown of a call, what is an approval bound to, and did an interrupted write happen?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import JsonValue
+
+from crews.records.rows import CallRow
+from crews.records.store import dump
+from crews.safety.action import Action, FileChange
+from crews.tools.diff import file_diff
+from crews.tools.workspace import Workspace
+
+
+def content_hash(action: Action, team_hash: str) -> str:
+    """What an approval is bound to: the call, what it would change, and the team's files."""
+    changes: list[JsonValue] = [[c.path, c.before, c.after] for c in action.changes]
+    body: list[JsonValue] = [action.tool, dict(action.arguments), changes, team_hash]
+    return digest(dump(body))
+
+
+def target(action: Action) -> str:
+    """The end of a title: on what the call acts."""
+    if action.command:
+        return f": {action.command}"
+    return f" on {', '.join(action.paths)}" if action.paths else ""
+
+
+def subject(action: Action) -> dict[str, Any]:
+    """What the review is about, as data for its reader."""
+    return {
+        "tool": action.tool,
+        "effect": action.effect,
+        "arguments": dict(action.arguments),
+        "command": action.command,
+        "paths": list(action.paths),
+        "changes": [asdict(c) for c in action.changes],
+        "diff": "".join(_diff(c) for c in action.changes),
+    }
+
+
+def _diff(change: FileChange) -> str:
+    before = None if change.before is None else ("100644", change.before)
+    after = None if change.after is None else ("100644", change.after)
+    return file_diff(change.path, before, after)
+
+
+def expected(action: Action) -> str:
+    """What a write will change, kept before it happens: a later owner can see whether it did."""
+    if action.effect != "write" or not action.changes:
+        return ""
+    return dump([[c.path, _state(c.before), _state(c.after)] for c in action.changes])
+
+
+def happened(call: CallRow, workspace: Workspace) -> bool | None:
+    """Did an interrupted write happen? None: that cannot be seen."""
+    if not call.expected:
+        return None
+    wanted: list[tuple[str, str, str]] = json.loads(call.expected)
+    found = {path: _state(workspace.describe(path)) for path, _, _ in wanted}
+    if all(found[path] == after for path, _, after in wanted):
+        return True
+    return False if all(found[path] == before for path, before, _ in wanted) else None
+
+
+def _state(content: str | None) -> str:
+    return "" if content is None else digest(content)
+
+
+def digest(text: str) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

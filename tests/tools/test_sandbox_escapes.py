@@ -1,0 +1,236 @@
+"""What does a command that wants to get out reach? Judged by the host, never by what it says."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from crews.tools.sandbox import Sandbox, choose
+from tests.support.sandboxes import KINDS, LIMITS, Host, host, report, run_python, sandbox_of
+
+pytestmark = pytest.mark.anyio
+
+ATTEMPTS = {
+    "read": "print(open(FILE).read())",
+    "read as a relative path": "print(open('../' * 20 + FILE.lstrip('/')).read())",
+    "read by a symbolic link": "os.symlink(FILE, 'link'); print(open('link').read())",
+    "read by a hard link": "os.link(FILE, 'link'); print(open('link').read())",
+    "read by the root of a process": "print(open(f'/proc/{VICTIM}/root{FILE}').read())",
+    "write": "open(FILE, 'w').write('x')",
+    "append": "open(FILE, 'a').write('x')",
+    "create": "open(OUTSIDE + '/new', 'w').write('x')",
+    "create by a symbolic link": "os.symlink(OUTSIDE, 'd'); open('d/new', 'w').write('x')",
+    "create beside the workspace": "open('../escaped', 'w').write('x')",
+    "create by a folder": "os.mkdir(OUTSIDE + '/new')",
+    "create a link": "os.symlink('/', OUTSIDE + '/new')",
+    "link outwards": "open('own', 'w').close(); os.link('own', OUTSIDE + '/new')",
+    "move outwards": "open('own', 'w').close(); os.rename('own', OUTSIDE + '/new')",
+    "move inwards": "os.rename(FILE, 'stolen'); print(open('stolen').read())",
+    "remove": "os.unlink(FILE)",
+    "cut short": "os.truncate(FILE, 0)",
+    "change the mode": "os.chmod(FILE, 0o777)",
+    "change the times": "os.utime(FILE, (0, 0))",
+    "change the attributes": "os.setxattr(FILE, 'user.x', b'x')",
+    "own environment": "print(os.environ)",
+    "environment of the first process": "print(open('/proc/1/environ').read())",
+    "environment of a process": "print(open(f'/proc/{VICTIM}/environ').read())",
+    "command line of a process": "print(open(f'/proc/{VICTIM}/cmdline').read())",
+    "memory of a process": "open(f'/proc/{VICTIM}/mem', 'rb')",
+    "list of processes": (
+        "for n in os.listdir('/proc'):\n"
+        "    if n.isdigit():\n"
+        "        print(open(f'/proc/{n}/cmdline').read())"
+    ),
+    "TCP": "socket.create_connection(('127.0.0.1', TCP), 2)",
+    "UDP": "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', UDP))",
+    "Unix socket": "socket.socket(1, 1).connect(PATH_SOCKET)",
+    "abstract socket": "socket.socket(1, 1).connect(ABSTRACT)",
+    "signal": "os.kill(VICTIM, 9)",
+    "stop": "os.kill(VICTIM, 19)",
+    "signal to its group": "os.killpg(os.getpgid(VICTIM), 9)",
+    "signal by descriptor": "signal.pidfd_send_signal(os.pidfd_open(VICTIM), 9)",
+    "limits of a process": "resource.prlimit(VICTIM, resource.RLIMIT_NOFILE, (3, 3))",
+}
+WORK_UNCONFINED = (
+    "read",
+    "read by a symbolic link",
+    "write",
+    "create",
+    "remove",
+    "change the mode",
+    "environment of a process",
+    "list of processes",
+    "TCP",
+    "UDP",
+    "Unix socket",
+    "abstract socket",
+    "signal",
+    "limits of a process",
+)
+
+
+@pytest.fixture
+def target() -> Generator[Host]:
+    with host() as laid_out:
+        yield laid_out
+
+
+@pytest.fixture(params=KINDS)
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    return sandbox_of(str(request.param))
+
+
+async def attempt(sandbox: Sandbox, name: str, target: Host, folder: Path) -> list[str]:
+    """What the host sees after the attempt."""
+    workspace = folder / "workspace"
+    workspace.mkdir()
+    body = "\n".join("    " + line for line in ATTEMPTS[name].splitlines())
+    source = (
+        f"import os, resource, signal, socket\n{target.facts()}print('began')\n"
+        f"try:\n{body}\nexcept (OSError, ValueError) as error:\n    print('refused', error)\n"
+    )
+    result = await run_python(sandbox, workspace, source)
+    assert result.output.startswith("began"), result.output
+    found = target.damage()
+    if target.secret in result.output:
+        found.append("the secret was read")
+    if [entry.name for entry in folder.iterdir()] != ["workspace"]:
+        found.append("something was made beside the workspace")
+    return found
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+async def test_nothing_gets_out(
+    sandbox: Sandbox,
+    name: str,
+    target: Host,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", target.secret)
+    assert await attempt(sandbox, name, target, tmp_path) == []
+
+
+@pytest.mark.parametrize("name", WORK_UNCONFINED)
+async def test_the_same_attempt_gets_out_without_a_sandbox(
+    name: str, target: Host, tmp_path: Path
+) -> None:
+    assert await attempt(choose("none"), name, target, tmp_path) != []
+
+
+async def test_even_without_a_sandbox_the_environment_holds_no_secret(
+    target: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", target.secret)
+    assert await attempt(choose("none"), "own environment", target, tmp_path) == []
+
+
+CALLS = """
+import ctypes, json, os
+libc = ctypes.CDLL(None, use_errno=True)
+done = {}
+def attempt(name, number, *values):
+    done[name] = ctypes.get_errno() if libc.syscall(number, *values) < 0 else 0
+buffer = ctypes.create_string_buffer(256)
+attempt("unshare user", UNSHARE, 0x10000000)
+attempt("unshare network", UNSHARE, 0x40000000)
+attempt("setns", SETNS, 0, 0)
+attempt("mount", MOUNT, b"none", b"/tmp", b"tmpfs", 0, None)
+attempt("chroot", CHROOT, b".")
+attempt("ptrace", PTRACE, 0, 0, 0, 0)
+attempt("keyctl", KEYCTL, 0, -3, 1)
+attempt("add_key", ADD_KEY, b"user", b"x", b"x", 1, -3)
+attempt("bpf", BPF, 0, buffer, 64)
+attempt("perf_event_open", PERF, buffer, 0, -1, -1, 0)
+attempt("userfaultfd", USERFAULT, 1)
+attempt("open_by_handle_at", HANDLE, -100, buffer, 0)
+attempt("io_uring_setup", 425, 1, buffer)
+attempt("clone3", 435, buffer, 88)
+attempt("fsopen", 430, b"tmpfs", 0)
+attempt("memfd_create", MEMFD, b"x", 0)
+attempt("shmget", SHMGET, 0, 4096, 0o1600)
+libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_char_p]
+done["terminal input"] = ctypes.get_errno() if libc.ioctl(0, 0x5412, b"x") < 0 else 0
+high = libc.ioctl(0, 0x100005412, b"x")  # the kernel looks at the low half only
+done["terminal input, high half"] = ctypes.get_errno() if high < 0 else 0
+try:
+    os.setuid(0)
+    done["become root"] = 0 if os.getuid() == 0 else 1
+except OSError as error:
+    done["become root"] = error.errno
+print(json.dumps(done))
+"""
+NUMBERS = {
+    "UNSHARE": (272, 97),
+    "SETNS": (308, 268),
+    "MOUNT": (165, 40),
+    "CHROOT": (161, 51),
+    "PTRACE": (101, 117),
+    "KEYCTL": (250, 219),
+    "ADD_KEY": (248, 217),
+    "BPF": (321, 280),
+    "PERF": (298, 241),
+    "USERFAULT": (323, 282),
+    "HANDLE": (304, 265),
+    "MEMFD": (319, 279),
+    "SHMGET": (29, 194),
+}
+EPERM, ENOSYS = 1, 38
+
+
+async def test_the_doors_of_the_kernel_are_closed(sandbox: Sandbox, tmp_path: Path) -> None:
+    column = 0 if platform.machine() == "x86_64" else 1
+    numbers = "".join(f"{name} = {pair[column]}\n" for name, pair in NUMBERS.items())
+    answers = report(await run_python(sandbox, tmp_path, numbers + CALLS))
+    absent = {"clone3", "memfd_create", "shmget"}
+    assert answers == {name: ENOSYS if name in absent else EPERM for name in answers}
+    assert len(answers) == 20
+
+
+async def test_a_terminal_is_out_of_reach(sandbox: Sandbox, tmp_path: Path) -> None:
+    source = "import os\nprint(os.getsid(0) == os.getpid() or os.getsid(0))\nopen('/dev/tty')"
+    result = await run_python(sandbox, tmp_path, source)
+    assert result.exit_code == 1
+    assert "/dev/tty" in result.output
+
+
+@pytest.mark.parametrize("family", ["AF_PACKET", "AF_VSOCK", "AF_ALG"])
+async def test_sockets_that_no_network_namespace_confines_are_refused(
+    sandbox: Sandbox, family: str, tmp_path: Path
+) -> None:
+    source = f"import socket\nsocket.socket(socket.{family}, socket.SOCK_RAW)"
+    result = await run_python(sandbox, tmp_path, source)
+    assert result.exit_code == 1
+    assert "Error" in result.output
+
+
+async def test_the_history_in_a_workspace_is_read_only_under_bubblewrap(tmp_path: Path) -> None:
+    sandbox = sandbox_of("bubblewrap")
+    (tmp_path / ".git" / "hooks").mkdir(parents=True)
+    (tmp_path / ".git" / "config").write_text("[core]\n", encoding="utf-8")
+    source = (
+        "import os, shutil\n"
+        "for act in (lambda: open('.git/config', 'a').write('x'),\n"
+        "            lambda: open('.git/hooks/pre-commit', 'w').write('x'),\n"
+        "            lambda: os.rename('.git', 'old'), lambda: os.unlink('.git/config')):\n"
+        "    try: act()\n"
+        "    except OSError: pass\n"
+    )
+    result = await run_python(sandbox, tmp_path, source)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / ".git" / "config").read_text(encoding="utf-8") == "[core]\n"
+    assert list((tmp_path / ".git" / "hooks").iterdir()) == []
+
+
+async def test_a_workspace_that_may_only_be_read_stays_as_it_is(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("before", encoding="utf-8")
+    command = "echo x > file; echo y > new; rm -f file; cat file; echo z > /tmp/own; cat /tmp/own"
+    result = await sandbox.run(command, tmp_path, LIMITS, writable=False)
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert result.output.endswith("beforez\n")
