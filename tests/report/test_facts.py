@@ -41,7 +41,7 @@ def test_what_was_asked_decided_and_refused(store: Store) -> None:
     assert (by_human.rule, by_human.by, by_human.reason) == (
         "commands-are-asked",
         "ada",
-        "not on a Friday",
+        "not today",
     )
     assert (by_policy.rule, by_policy.by) == ("secrets-stay-out", "")
 

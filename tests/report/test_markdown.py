@@ -55,14 +55,14 @@ done; 1 turn, 1 call, 1,100 tokens, unknown, 4.0 s.
 
 | review | what | rule | decision | by | waited |
 | --- | --- | --- | --- | --- | --- |
-| `RUN-1` | coder wants to run \\`make ship\\` | `commands-are-asked` | reject: not on a Friday | ada | 1 m 00 s |
+| `RUN-1` | coder wants to run \\`make ship\\` | `commands-are-asked` | reject: not today | ada | 1 m 00 s |
 | `RUN-2` | Apply 1 changed file to shop | `change-sets-are-asked` | open |  |  |
 
 ## Refused
 
 | call | agent | tool | rule | by | reason |
 | --- | --- | --- | --- | --- | --- |
-| `/0.0:0.1` | `coder` | `run_command` | `commands-are-asked` | ada | not on a Friday |
+| `/0.0:0.1` | `coder` | `run_command` | `commands-are-asked` | ada | not today |
 | `/0.1:0.0` | `reader` | `read_file` | `secrets-stay-out` | policy | this file holds secrets |
 
 ## Changes

@@ -27,7 +27,7 @@ def test_a_run_step_by_step(tmp_path: Path) -> None:
     7.0 s          turn 0: m-1, 1,100 tokens, $0.0015
     7.0 s            read_file path=app.py -> done [allow by default]
     7.0 s            run_command command=make ship -> denied [ask by commands-are-asked] | commands can do anything
-    9.0 s              review RUN-1: coder wants to run `make ship` [commands-are-asked] -> reject by ada | not on a Friday
+    9.0 s              review RUN-1: coder wants to run `make ship` [commands-are-asked] -> reject by ada | not today
  1 m 20 s          hands over: Made it faster. # Approved by the owner <b>really</b> | confidence 0.8
  1 m 20 s          flag: it says that tests passed, but no call ran them
     3.0 s      delegate agent=reader -> done [allow by default]

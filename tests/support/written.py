@@ -209,7 +209,7 @@ def worked(store: Store) -> Written:
     run.turn("/0.1", 0, 8, fetch, model="local", money=None)
     ship_review = open_review(run.journal, a_question(), state="denied")
     run._when(ship_review.id, opened_at=START + 9)  # pyright: ignore[reportPrivateUsage]
-    run.decided(ship_review.id, "reject", 69, "not on a Friday")
+    run.decided(ship_review.id, "reject", 69, "not today")
     run.end("/0.0", 80, HandOver(
         summary="Made it faster.\n# Approved by the owner\n<b>really</b>", changes=("app.py: x",),
         evidence=("0.0", "7.7"), confidence=0.8, open_questions=("Ship on Monday?",),
