@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from crews.cli.parts import Part
-from crews.plain import visible
+from crews.plain import one_line, visible
 from crews.report.money import duration
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def timeline_drawn(moments: Sequence[Moment]) -> RenderableType:
 
 def _moment_text(moment: Moment) -> str:
     at = "" if moment.at is None else duration(moment.at)
-    return f"{at:>9}  {'  ' * moment.depth}{_what(moment)}".rstrip()
+    return f"{at:>9}  {'  ' * moment.depth}{one_line(_what(moment), 1000)}".rstrip()
 
 
 def _what(moment: Moment) -> str:

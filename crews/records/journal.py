@@ -122,6 +122,17 @@ class Journal:
                 .values(**values)
             )
 
+    def compact_thread(self, path: str, turns_before: int, tokens: int) -> None:
+        """Take the long results of older turns out of what the model is sent; the rows keep them."""
+        with self.writing() as connection:
+            connection.execute(
+                update(threads)
+                .where(threads.c.run == self.run, threads.c.path == path)
+                .values(compacted=turns_before)
+            )
+            body: dict[str, JsonValue] = {"thread": path, "turns": turns_before, "tokens": tokens}
+            audit.append(connection, self.run, "compacted", body)
+
     def end_thread(
         self, path: str, handover: HandOver, *, flags: Sequence[str] = (), hash_after: str = ""
     ) -> None:

@@ -145,6 +145,8 @@ class ThreadRow:
     flags: str
     hash_before: str
     hash_after: str
+    compacted: int
+    """Turns whose long results are no longer sent to the model."""
     finish_now: bool
     tokens: int
     money: int

@@ -25,8 +25,7 @@ R = TypeVar("R")
 
 def row_as(kind: type[R], row: Row[tuple[object, ...]]) -> R:
     """A database row as the dataclass whose fields are its columns."""
-    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{k: v for k, v in zip(row._fields, row, strict=True) if k in names})
+    return kind(**{f.name: getattr(row, f.name) for f in fields(kind)})  # type: ignore[arg-type]
 
 
 def new_run(

@@ -82,6 +82,7 @@ threads = Table(
     Column("flags", Text, nullable=False, default="[]"),
     Column("hash_before", String(64), nullable=False, default=""),
     Column("hash_after", String(64), nullable=False, default=""),
+    Column("compacted", Integer, nullable=False, default=0),
     Column("finish_now", Boolean, nullable=False, default=False),
     Column("tokens", BigInteger, nullable=False, default=0),
     Column("money", BigInteger, nullable=False, default=0),

@@ -10,10 +10,15 @@ from typing import Any
 from crews.records.journal import Journal
 from crews.records.rows import CallRow, ThreadRow, TurnRow
 from crews.runtime.models import Block
-from crews.runtime.prompts import CUT_OFF
+from crews.runtime.prompts import CUT_OFF, TAKEN_OUT
 
 BYTES_PER_TOKEN = 3.0
 """Lower than the usual 3.5 to 4 bytes of English and code a token, so that an estimate is rather too high."""
+
+SHORT = 400
+"""Characters of a result that are kept in a compacted thread."""
+KEPT_TURNS = 6
+"""Newest turns that a compaction leaves whole."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,8 @@ class Conversation:
             talk.add_turn(row, tuple(c for c in calls if c.turn == row.turn))
             if row.turn < len(rows) - 1:
                 talk.add_results(talk.calls)
+        if thread.compacted:
+            talk.estimate_anew()
         return talk
 
     def add_turn(self, turn: TurnRow, calls: Sequence[CallRow]) -> None:
@@ -60,30 +67,45 @@ class Conversation:
         turn = self.last
         if turn is None:
             return
-        content = results(turn, {c.use_id: c for c in calls})
+        old = turn.turn < self.thread.compacted
+        content = results(turn, {c.use_id: c for c in calls}, old=old)
         self.messages.append({"role": "user", "content": content})
         self.unseen_bytes = len(json.dumps(content))
         self.last = None
+
+    def estimate_anew(self) -> None:
+        """Count every byte again: what the last request read says nothing after a compaction."""
+        self.seen_tokens = 0
+        fixed = len(self.thread.system) + len(self.thread.tools)
+        self.unseen_bytes = fixed + len(json.dumps(self.messages))
 
     def estimated_tokens(self) -> int:
         """About how many tokens the next request reads: what the last one was, and what came since."""
         return self.seen_tokens + int(self.unseen_bytes / BYTES_PER_TOKEN) + 1
 
 
-def results(turn: TurnRow, calls: Mapping[str, CallRow]) -> list[Block]:
-    """The content of the user message after a turn; the same rows always give the same bytes."""
+def results(turn: TurnRow, calls: Mapping[str, CallRow], *, old: bool = False) -> list[Block]:
+    """The content of the user message after a turn; the same rows always give the same bytes.
+
+    Args:
+        turn: The turn.
+        calls: Its calls by the id that the model gave them.
+        old: Long results are left out: the thread was compacted.
+    """
     content: list[Block] = []
     for block in turn.content:
         if block.get("type") == "tool_use":
             call = calls.get(block["id"])
-            content.append(_result(block, call))
+            content.append(_result(block, call, old=old))
     if turn.notice:
         content.append({"type": "text", "text": turn.notice})
     return content
 
 
-def _result(block: Block, call: CallRow | None) -> Block:
+def _result(block: Block, call: CallRow | None, *, old: bool) -> Block:
     text, failed = (CUT_OFF, True) if call is None else (call.result, call.is_error)
+    if call is not None and old and len(text) > SHORT:
+        text = TAKEN_OUT.format(call=f"{call.turn}.{call.place}", size=len(text))
     result: dict[str, Any] = {
         "type": "tool_result",
         "tool_use_id": block["id"],

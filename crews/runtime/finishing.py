@@ -14,6 +14,7 @@ from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.rows import CallRow, HandOver, ReviewRow, ThreadRow
 from crews.runtime.delivery import deliver
+from crews.runtime.handing import accepted, result_question
 from crews.runtime.scene import Scene
 from crews.safety.action import Action, Finding, Verdict
 from crews.safety.policy import judge
@@ -44,14 +45,19 @@ class FinishTool(Tool[FinishArgs]):
     repeatable = True
     ends_thread = True
 
-    def __init__(self, scene: Scene, path: str) -> None:
+    def __init__(self, scene: Scene, path: str, *, asks: bool = False) -> None:
         self._scene = scene
         self._path = path
+        self._asks = asks
 
     async def run(self, args: FinishArgs, context: ToolContext) -> ToolResult:
         """Accept the end, or say what is missing; the change set goes to a human."""
         changes = change_set(self._scene.workspace)
-        if changes.is_empty or not args.deliver or self._told_to_finish():
+        if self._told_to_finish():
+            return ToolResult("Finished.")
+        if changes.is_empty or not args.deliver:
+            if self._asks:
+                raise NeedsReview(result_question(args.summary, context))
             return ToolResult("Finished.")
         reviewed = self._check_reviewed()
         if self._scene.options.observe:
@@ -68,7 +74,9 @@ class FinishTool(Tool[FinishArgs]):
     async def decided(
         self, args: FinishArgs, context: ToolContext, review: ReviewRow
     ) -> ToolResult:
-        """Act on the human's decision about the change set."""
+        """Act on the human's decision about the report, or the change set."""
+        if review.kind == "hand_over":
+            return accepted(review)
         if review.decision == "reject":
             raise ToolError(
                 f"A human refused the changes: <human>{review.answer}</human> Have them reworked and reviewed, "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crews.records.rows import Brief, HandOver
-from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.records.inbox import Question
+from crews.records.rows import Brief, HandOver, ReviewRow
+from crews.tools.base import Args, NeedsReview, Preview, Tool, ToolContext, ToolError, ToolResult
 
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,7 +33,11 @@ class ReviewArgs(HandOverArgs):
 
 
 class HandOverTool(Tool[HandOverArgs]):
-    """Ends a worker's thread."""
+    """Ends a worker's thread.
+
+    Args:
+        asks: A human accepts the result before it counts (`human_input: true` of a task).
+    """
 
     name = "hand_over"
     description = "End your work: say what was done, what shows it, and how sure you are."
@@ -39,19 +45,57 @@ class HandOverTool(Tool[HandOverArgs]):
     args = HandOverArgs
     ends_thread = True
 
+    def __init__(self, *, asks: bool = False) -> None:
+        self._asks = asks
+
     def preview(self, args: HandOverArgs, context: ToolContext) -> Preview:
         """Policy may ask about low confidence."""
         del context
         return Preview(confidence=args.confidence)
 
     async def run(self, args: HandOverArgs, context: ToolContext) -> ToolResult:
-        """Nothing but the end."""
-        del args, context
+        """The end, once a human has accepted it where the task wants that."""
+        if self._asks:
+            raise NeedsReview(result_question(args.summary, context))
         return ToolResult("Handed over.")
+
+    async def decided(
+        self, args: HandOverArgs, context: ToolContext, review: ReviewRow
+    ) -> ToolResult:
+        """Accepted, or told what is missing."""
+        del args, context
+        return accepted(review)
 
     def handover(self, args: HandOverArgs) -> HandOver:
         """The arguments are the hand-over."""
         return HandOver(**args.model_dump())
+
+
+def result_question(summary: str, context: ToolContext) -> Question:
+    """Does a human accept this result?"""
+    return Question(
+        kind="hand_over",
+        address=context.call,
+        agent=context.agent,
+        title=f"{context.agent} hands over its result",
+        subject={
+            "author": context.agent,
+            "reviewer": "",
+            "rounds": 0,
+            "reasons": [],
+            "summary": summary,
+        },
+        content_hash=hashlib.sha256(summary.encode(errors="surrogatepass")).hexdigest(),
+        rule="human_input",
+        reason="the task wants a human to accept its result",
+    )
+
+
+def accepted(review: ReviewRow) -> ToolResult:
+    """What the agent is told of the decision; raises ToolError where it must go on."""
+    if review.decision == "approve":
+        return ToolResult("Handed over.")
+    raise ToolError(f"A human does not accept this yet: <human>{review.answer}</human>")
 
 
 class ReviewTool(HandOverTool):
@@ -62,10 +106,9 @@ class ReviewTool(HandOverTool):
 
     async def run(self, args: HandOverArgs, context: ToolContext) -> ToolResult:
         """A rejection without a reason helps nobody."""
-        del context
         if isinstance(args, ReviewArgs) and args.verdict == "reject" and len(args.summary) < 20:
             raise ToolError("say in `summary` what must change, file by file")
-        return ToolResult("Handed over.")
+        return await super().run(args, context)
 
 
 class BriefArgs(Args):

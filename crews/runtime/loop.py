@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crews.errors import StopRun
 from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
-from crews.runtime.conversation import Conversation
+from crews.runtime.conversation import KEPT_TURNS, Conversation
 from crews.runtime.flags import flags_of
 from crews.runtime.models import Block, ModelAnswer, ModelRequest
 from crews.runtime.reviewing import ask_model
@@ -58,11 +58,30 @@ class Loop:
                     return self._end(outcome)
                 if outcome := self._overdue(talk):
                     return self._end(outcome)
+                talk = self._compacted(talk)
                 await self._turn(talk)
         finally:
             self.scene.journal.add_working_time(self.thread.path, time.monotonic() - self.began)
 
     # -- one turn -----------------------------------------------------------------------------
+
+    def _compacted(self, talk: Conversation) -> Conversation:
+        """The conversation, without its older long results if it has grown past the team's threshold."""
+        before = talk.turns - KEPT_TURNS
+        tokens = talk.estimated_tokens()
+        above = self.scene.team.policy.compact_above
+        if tokens <= above or before <= talk.thread.compacted:
+            return talk
+        self.scene.journal.compact_thread(self.thread.path, before, tokens)
+        self._tell(
+            "compacted",
+            turn=talk.turns,
+            text=f"{tokens} tokens: results of {before} turns taken out",
+        )
+        self.thread = replace(self.thread, compacted=before)
+        shorter = Conversation.load(self.scene.journal, self.thread)
+        shorter.add_results(shorter.calls)
+        return shorter
 
     async def _turn(self, talk: Conversation) -> None:
         if self.scene.journal.stop_asked():

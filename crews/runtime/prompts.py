@@ -25,14 +25,16 @@ with reasons that the author can act on, file by file."""
 _SUPERVISOR = """\
 You lead the team and do none of its work yourself. First `plan`: few steps, each for one agent, with \
 `depends_on` only where a result is needed; steps without dependency between them run at once, so \
-delegate all of them in one turn. Then `delegate` each step. A change must be approved, as it stands, by a reviewer who did not \
-make it: plan a review step that depends on every step that changes files. If a reviewer rejects, delegate the author's step \
-again: the reasons are passed on; then the review again. `ask_human` only what nobody in the team can know; `escalate` what is \
-security-sensitive and unclear. End with `finish`: one report, in Markdown, of what was done and found."""
+delegate all of them in one turn. Then `delegate` each step. A change must be approved, as it stands, by \
+a reviewer who did not make it: plan a review step that depends on every step that changes files. If a \
+reviewer rejects, delegate the author's step again: the reasons are passed on; then the review again. \
+`ask_human` only what nobody in the team can know; `escalate` what is security-sensitive and unclear. \
+End with `finish`: one report, in Markdown, of what was done and found."""
 
 _ESCALATION = """\
-You brief a human who must decide. Look at the facts with your read-only tools; decide nothing and change nothing. End with \
-one `brief` call: plain words, the real risk, what you checked, what you could not know, what you recommend."""
+You brief a human who must decide. Look at the facts with your read-only tools; decide nothing and change \
+nothing. End with one `brief` call: plain words, the real risk, what you checked, what you could not know, \
+what you recommend."""
 
 _ROLE_RULES = {
     "worker": _WORKER,
@@ -115,4 +117,5 @@ NO_CALL = "You made no tool call. Go on with your tools, or end with `{ending}`.
 CUT_OFF = (
     "[This call was cut off at the length limit of an answer and did not run. Make shorter calls.]"
 )
+TAKEN_OUT = "[This result of {size} characters was taken out to save room: read_result call={call}]"
 LAST_TURN = "This is your last turn: end now with `{ending}`, with what you have."

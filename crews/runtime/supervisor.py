@@ -92,15 +92,18 @@ def _question(text: str, more: str, context: ToolContext, *, escalated: bool) ->
 
 
 def supervisor_tools(
-    scene: Scene, path: str, own: dict[str, AnyTool], worker: Worker
+    scene: Scene, path: str, own: dict[str, AnyTool], worker: Worker, *, asks: bool = False
 ) -> dict[str, AnyTool]:
-    """The supervisor's tools: its own reading ones, and control over the team."""
+    """The supervisor's tools: its own reading ones, and control over the team.
+
+    `asks`: a human accepts the report before it counts.
+    """
     control: tuple[AnyTool, ...] = (
         PlanTool(scene.team),
         DelegateTool(scene, path, worker),
         AskHumanTool(),
         EscalateTool(),
-        FinishTool(scene, path),
+        FinishTool(scene, path, asks=asks),
     )
     reading = {n: t for n, t in own.items() if t.effect == "read"}
     return reading | {t.name: t for t in control}

@@ -12,6 +12,7 @@ from crews.runtime import crew, prompts
 from crews.runtime.scene import Scene
 from crews.runtime.supervisor import supervisor_tools
 from crews.runtime.threads import granted, is_plain, open_thread, with_ending, work
+from crews.safety.budget import tightest
 from crews.teams.spec import AgentSpec, TaskSpec
 from crews.tools.gate import AnyTool
 
@@ -99,7 +100,7 @@ class Tasking:
             step=task.name,
             brief=prompts.task_brief(task, context),
             tools=tools,
-            limits=task.oversight.limits,
+            limits=tightest(task.oversight.limits, agent.oversight.limits),
         )
         done = await work(scene, agent, row, tools)
         if task.output_file and done.outcome:
@@ -117,8 +118,9 @@ class Tasking:
         if is_plain(self._scene, agent):
             return own
         if agent.oversight.duty == "supervisor":
-            return supervisor_tools(self._scene, path, own, self._delegate)
-        return with_ending(agent, own)
+            control = (self._scene, path, own, self._delegate)
+            return supervisor_tools(*control, asks=task.human_input)
+        return with_ending(agent, own, asks=task.human_input)
 
     async def _delegate(
         self, agent: AgentSpec, row: ThreadRow, tools: dict[str, AnyTool]

@@ -67,6 +67,7 @@ def open_thread(
         flags="[]",
         hash_before=scene.workspace.tree_hash(),
         hash_after="",
+        compacted=0,
         finish_now=False,
         tokens=0,
         money=0,
@@ -98,15 +99,18 @@ async def work(
 def granted(scene: Scene, agent: AgentSpec, names: Iterable[str]) -> dict[str, AnyTool]:
     """The registered tools of that name that the agent's autonomy level allows, in a fixed order."""
     effects = tools_allowed(scene.level(agent))
+    # Names that are no registered tool are control tools: they are made per thread.
     found = [scene.tools[n] for n in sorted(names) if n in scene.tools]
     return {t.name: t for t in found if t.effect in effects}
 
 
-def with_ending(agent: AgentSpec, tools: dict[str, AnyTool]) -> dict[str, AnyTool]:
-    """The tools and the one that ends the thread."""
-    ending: AnyTool = HandOverTool()
+def with_ending(
+    agent: AgentSpec, tools: dict[str, AnyTool], *, asks: bool = False
+) -> dict[str, AnyTool]:
+    """The tools and the one that ends the thread. `asks`: a human accepts the result first."""
+    ending: AnyTool = HandOverTool(asks=asks)
     if agent.oversight.duty == "reviewer":
-        ending = ReviewTool()
+        ending = ReviewTool(asks=asks)
     elif agent.oversight.duty == "escalation":
         ending = BriefTool()
     return {**tools, ending.name: ending}

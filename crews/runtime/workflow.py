@@ -24,6 +24,7 @@ from crews.errors import (
     CrewsError,
     SandboxUnavailable,
     StopRun,
+    UsageError,
     Waiting,
 )
 from crews.records import inbox
@@ -32,6 +33,7 @@ from crews.records.journal import Journal
 from crews.records.rows import CallRow, RunRow, RunStatus, ThreadRow
 from crews.records.runs import claim, get_run
 from crews.records.store import Store
+from crews.runtime.foreign import load_foreign
 from crews.runtime.models import Model, ModelSource
 from crews.runtime.reviewing import open_review
 from crews.runtime.scene import Scene
@@ -42,7 +44,7 @@ from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools import registry
 from crews.tools.copying import make_workspace
-from crews.tools.gate import Gate
+from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
 
 
@@ -135,7 +137,7 @@ async def _scene(
         sandbox_error=problem,
         model=model,
         redactor=redactor,
-        tools=registry.build(partial(_whole_result, journal)),
+        tools=_tools(team, journal),
         listener=listener,
         slots=asyncio.Semaphore(team.policy.max_parallel),
         protected=_protected(team, source),
@@ -151,11 +153,33 @@ async def _scene(
     return scene
 
 
+def _tools(team: TeamSpec, journal: Journal) -> dict[str, AnyTool]:
+    """Every tool that the team can name: the registered ones, and CrewAI's by `module:Class`.
+
+    Raises:
+        UsageError: a tool that the team names is neither.
+    """
+    tools = registry.build(partial(_whole_result, journal))
+    for name in sorted(named_tools(team) - tools.keys()):
+        if ":" not in name:
+            raise UsageError(
+                f"there is no tool `{name}`", hint=f"there are: {', '.join(sorted(tools))}"
+            )
+        foreign = load_foreign(name)
+        # A thread's grant is kept by the tool's own name, the team's files by the place it comes from.
+        tools |= {name: foreign, foreign.name: foreign}
+    return tools
+
+
+def named_tools(team: TeamSpec) -> set[str]:
+    """Names of tools in the team's files."""
+    return {t for a in team.agents for t in a.tools} | {t for k in team.tasks for t in k.tools}
+
+
 def _sandbox(team: TeamSpec, row: RunRow) -> tuple[Sandbox | None, str]:
     """The sandbox that holds here; none, with the reason, where no agent needs one or none holds."""
     effects = {t.name: t.effect for t in registry.build(_no_results).values()}
-    named = {t for a in team.agents for t in a.tools} | {t for k in team.tasks for t in k.tools}
-    if "execute" not in {effects.get(t) for t in named}:
+    if "execute" not in {effects.get(t) for t in named_tools(team)}:
         return None, "no agent of this team runs commands"
     try:
         return choose(row.asked.sandbox), ""

@@ -258,6 +258,7 @@ POLICY: Final[Fields] = MappingProxyType({
     "max_rework": _count("How often a rejection goes back before a human is asked.", 0),
     "max_parallel": _count("Delegations that run at once."),
     "sandbox": _choice("Where commands run; none: without a sandbox.", SandboxChoice),
+    "compact_above": _count("Tokens of a request above which older results are taken out.", 1000),
     "workspace_limit_mb": _count("Largest folder that is copied, in MiB."),
     "rules": Key("tables", "What is allowed, asked about or denied.", fields=RULE),
 })  # fmt: skip

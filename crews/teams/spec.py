@@ -159,6 +159,8 @@ class PolicySpec(Frozen):
     max_parallel: Annotated[int, Field(gt=0)] = 4
     """Delegations that run at once."""
     sandbox: SandboxChoice = "auto"
+    compact_above: Annotated[int, Field(ge=1000)] = 120_000
+    """Tokens of a thread's request above which older tool results are taken out of it."""
     workspace_limit_mb: Annotated[int, Field(gt=0)] = 500
     """Largest folder that is copied, in MiB."""
 

@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -65,6 +66,11 @@ class Terminal:
         while self._more(end - time.monotonic()):
             pass
         return self.process.wait(max(0.1, end - time.monotonic()))
+
+    def echoes(self) -> bool:
+        """Does the terminal show what is typed, and take Ctrl-C for a signal?"""
+        flags = termios.tcgetattr(self._ours)[3]
+        return bool(flags & termios.ECHO) and bool(flags & termios.ISIG)
 
     @property
     def text(self) -> str:

@@ -8,9 +8,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +73,7 @@ async def test_what_a_command_leaves_running_ends_with_it(
 ) -> None:
     source = (
         "import os, signal, sys, time\n"
-        "for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)\n"
+        "for number in (15, 1, 2): signal.signal(number, signal.SIG_IGN)\n"
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         "    if os.fork() == 0:\n"
@@ -110,15 +111,14 @@ def test_a_command_dies_with_the_process_that_runs_it(
     source = (
         "import asyncio, pathlib, sys\n"
         "from tests.support.sandboxes import run, sandbox_of\n"
-        "kind, marker, workspace = sys.argv[1:]\n"
-        "command = f\"(python -c 'import time; time.sleep(60)' {marker} &) ; sleep 60; true {marker}\"\n"
-        "asyncio.run(run(sandbox_of(kind), pathlib.Path(workspace), command))\n"
+        "kind, hidden, folder = sys.argv[1:]\n"
+        "marker = hidden[::-1]\n"
+        "sleep = f\"(python -c 'import time; time.sleep(60)' {marker} &); sleep 60; : {marker}\"\n"
+        "asyncio.run(run(sandbox_of(kind), pathlib.Path(folder), sleep))\n"
     )
-    root = str(Path(__file__).resolve().parents[2])
-    quiet = marker[::-1]  # the parent's own command line must not count
-    program = [sys.executable, "-c", source.replace("marker, w", "quiet, w"), kind, quiet]
-    program[2] = program[2].replace("\ncommand", "\nmarker = quiet[::-1]\ncommand")
-    environment = {**os.environ, "PYTHONPATH": root}
+    hidden = marker[::-1]  # the program's own command line must not count
+    program = [sys.executable, "-c", source, kind, hidden]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with subprocess.Popen([*program, str(workspace)], env=environment) as parent:
         deadline = time.monotonic() + 20
         while len(marked(marker)) < 2 and time.monotonic() < deadline:
@@ -146,7 +146,10 @@ async def test_a_fork_bomb_stays_small(sandbox: Sandbox, marker: str, tmp_path: 
 async def test_memory_is_bounded_for_all_processes_together(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    source = "import os, time\nos.fork(); os.fork()\nheld = []\nwhile True:\n    held.append(bytearray(4 << 20)); time.sleep(0.002)\n"
+    source = (
+        "import os, time\nos.fork(); os.fork()\nheld = []\n"
+        "while True:\n    held.append(bytearray(4 << 20)); time.sleep(0.002)\n"
+    )
     (tmp_path / "bomb.py").write_text(source, encoding="utf-8")
     before = available()
     with Peak(lambda: before - available()) as peak:
@@ -164,7 +167,10 @@ async def test_one_process_cannot_take_memory_at_once(sandbox: Sandbox, tmp_path
 
 
 async def test_shared_pages_count_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    source = "import os, time\nheld = bytearray(80 << 20)\nfor n in range(3): os.fork()\ntime.sleep(0.4)\nprint('done')\n"
+    source = (
+        "import os, time\nheld = bytearray(80 << 20)\nfor n in range(3): os.fork()\n"
+        "time.sleep(0.4)\nprint('done')\n"
+    )
     (tmp_path / "fork.py").write_text(source, encoding="utf-8")
     limits = CommandLimits(wall_seconds=20, memory_mb=300)
     result = await run(sandbox, tmp_path, "python -I -S fork.py", limits)
@@ -239,15 +245,24 @@ async def test_the_limits_that_the_kernel_keeps_are_set(sandbox: Sandbox, tmp_pa
     assert result.output == "0\n1024\n524288\n524288\n"
 
 
-@pytest.fixture(autouse=True)
-def no_private_folder_is_left() -> Generator[None]:
-    before = private_folders()
-    yield
-    left = private_folders() - before
-    assert not {folder for folder in left if not marked(folder)}
-
-
-def private_folders() -> set[str]:
-    import tempfile
-
-    return {entry.name for entry in Path(tempfile.gettempdir()).glob("crews-????????")}
+async def test_the_private_folders_are_removed_whatever_is_in_them(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, workspace = tmp_path / "private", tmp_path / "workspace"
+    private.mkdir()
+    workspace.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+    source = (
+        "import os\n"
+        "os.chdir(os.environ['TMPDIR'])\n"
+        "os.makedirs('shut/in')\n"
+        "os.symlink('/', 'link')\n"
+        "for n in range(3000): os.mkdir('d'); os.chdir('d')\n"
+        "os.fchmod(os.open(os.environ['TMPDIR'] + '/shut', os.O_RDONLY), 0)\n"
+    )
+    (workspace / "nest.py").write_text(source, encoding="utf-8")
+    result = await run(
+        sandbox, workspace, "python nest.py; sleep 60", replace(LIMITS, wall_seconds=2)
+    )
+    assert (result.killed_for, result.output) == ("time", "")
+    assert list(private.iterdir()) == []

@@ -1,0 +1,1 @@
+"""What does the journal keep, and what does it refuse?"""

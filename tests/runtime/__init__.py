@@ -1,0 +1,1 @@
+"""How do the parts of the runtime behave on their own?"""
