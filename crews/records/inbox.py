@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from sqlalchemy import Connection, func, insert, select, update
 
 from crews.errors import UsageError
@@ -17,6 +17,7 @@ from crews.records.runs import row_as
 from crews.records.store import Store, dump
 from crews.records.tables import calls, reviews
 from crews.safety.action import Finding
+from crews.teams.spec import Limits
 
 CHOICES: dict[ReviewKind, tuple[Decision, ...]] = {
     "action": ("approve", "edit", "reject", "stop"),
@@ -139,7 +140,11 @@ def get_review(store: Store, review: str) -> ReviewRow:
 
 
 def list_reviews(
-    store: Store, *, run: str | None = None, state: str | None = "open"
+    store: Store,
+    *,
+    run: str | None = None,
+    state: str | None = "open",
+    kind: ReviewKind | None = None,
 ) -> tuple[ReviewRow, ...]:
     """Reviews, oldest first; by default the open ones of every run. `state=None`: all of them."""
     query = select(reviews).order_by(reviews.c.opened_at, reviews.c.number)
@@ -147,6 +152,8 @@ def list_reviews(
         query = query.where(reviews.c.run == run)
     if state is not None:
         query = query.where(reviews.c.state == state)
+    if kind is not None:
+        query = query.where(reviews.c.kind == kind)
     with store.reading() as connection:
         return tuple(row_as(ReviewRow, row) for row in connection.execute(query))
 
@@ -229,7 +236,24 @@ def _check(
         raise UsageError("the answer is empty")
     if decision == "answer" and row.kind == "unknown" and answer not in {"done", "not done"}:
         raise UsageError("say whether it happened: `done` or `not done`")
-    if decision == "edit" and edit is None:
+    if decision == "edit":
+        _check_edit(row, edit)
+
+
+def _check_edit(row: ReviewRow, edit: dict[str, Any] | None) -> None:
+    """Limits that cannot be read would break the run each time that it goes on."""
+    if edit is None:
         raise UsageError(
             "an edit needs what is to be done instead", hint="give it with --set NAME=VALUE"
         )
+    if row.kind != "budget":
+        return
+    try:
+        Limits.model_validate(edit)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"this is no limit: {place}: {first['msg']}",
+            hint=f"limits are {', '.join(Limits.model_fields)}",
+        ) from error

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from crews.errors import Fenced
 from crews.records import audit
 from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
-from crews.records.runs import get_run, row_as
+from crews.records.runs import close_questions, get_run, row_as
 from crews.records.store import Store, dump
 from crews.records.tables import calls, runs, spend, threads, turns
 from crews.safety.action import Verdict
@@ -84,6 +84,8 @@ class Journal:
                     working_seconds=runs.c.working_seconds + worked,
                 )
             )
+            if status in {"completed", "stopped"}:
+                close_questions(connection, self.run)
             audit.append(connection, self.run, "run_released", {"status": status, "reason": reason})
 
     def note(self, kind: str, body: dict[str, JsonValue]) -> None:
@@ -184,8 +186,11 @@ class Journal:
 
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""
-        found = [c for c in self.calls(path, turn) if c.place == place]
-        return found[0] if found else None
+        mine = (calls.c.run == self.run) & (calls.c.path == path) & (calls.c.turn == turn)
+        query = select(calls).where(mine & (calls.c.place == place))
+        with self.store.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else row_as(CallRow, row)
 
     def record_turn(self, turn: TurnRow, proposed: Sequence[CallRow]) -> None:
         """Write down an answer, what it cost and the calls that it asks for: all of it, or nothing."""

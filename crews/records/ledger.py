@@ -78,7 +78,7 @@ def _held(connection: Connection, run: str, path: str | None) -> Spent:
         func.coalesce(func.sum(spend.c.money), 0),
         func.count(),
         func.count(spend.c.money),
-    ).where(spend.c.run == run, spend.c.state != "settled", spend.c.state != "released")
+    ).where(spend.c.run == run, spend.c.state.in_(("reserved", "lost")))
     if path is not None:
         query = query.where(spend.c.path == path)
     tokens, money, rows, priced = connection.execute(query).one()

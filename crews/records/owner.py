@@ -28,7 +28,7 @@ def _started(pid: int) -> str:
     """When the process began, in the system's own unit; empty: there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return "" if Path("/proc/self").exists() else _without_proc(pid)
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -9,14 +9,14 @@ from dataclasses import fields
 from typing import TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from crews.errors import UsageError
 from crews.records import audit
 from crews.records.owner import alive, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow
 from crews.records.store import Store, dump
-from crews.records.tables import runs, spend, threads
+from crews.records.tables import reviews, runs, spend, threads
 from crews.teams.spec import TeamSpec
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -66,8 +66,12 @@ def get_run(store: Store, run: str) -> RunRow:
     with store.reading() as connection:
         row = connection.execute(select(runs).where(runs.c.id == run)).first()
     if row is None:
-        raise UsageError(f"there is no run `{run}`", hint="`crews runs` lists them")
+        raise _unknown(run)
     return row_as(RunRow, row)
+
+
+def _unknown(run: str) -> UsageError:
+    return UsageError(f"there is no run `{run}`", hint="`crews runs` lists them")
 
 
 def list_runs(
@@ -98,7 +102,7 @@ def claim(store: Store, run: str) -> int:
     with store.writing() as connection:
         row = connection.execute(select(runs).where(runs.c.id == run)).first()
         if row is None:
-            raise UsageError(f"there is no run `{run}`", hint="`crews runs` lists them")
+            raise _unknown(run)
         if row.status in {"completed", "stopped"}:
             raise UsageError(
                 f"run `{run}` has ended: {row.status}", hint=f"`crews runs show {run}`"
@@ -134,10 +138,13 @@ def claim(store: Store, run: str) -> int:
 
 def ask_stop(store: Store, run: str) -> RunRow:
     """Have a run end: at its owner's next step, or at once if nobody works on it."""
-    row = get_run(store, run)
-    if row.status in ENDED:
-        raise UsageError(f"run `{run}` has ended already: {row.status}")
     with store.writing() as connection:
+        # Read under the write lock: an owner that lets go meanwhile would not see the wish.
+        row = connection.execute(select(runs).where(runs.c.id == run)).first()
+        if row is None:
+            raise _unknown(run)
+        if row.status in ENDED:
+            raise UsageError(f"run `{run}` has ended already: {row.status}")
         connection.execute(update(runs).where(runs.c.id == run).values(stop_asked=True))
         if row.status != "running" or not alive(row.owner):
             connection.execute(
@@ -152,5 +159,16 @@ def ask_stop(store: Store, run: str) -> RunRow:
                     ended_at=time.time(),
                 )
             )
+            close_questions(connection, run)
         audit.append(connection, run, "stop_asked", {})
     return get_run(store, run)
+
+
+def close_questions(connection: Connection, run: str) -> None:
+    """A run that has ended for good asks nothing any more."""
+    mine = (reviews.c.run == run) & (reviews.c.state == "open")
+    found = connection.execute(select(reviews.c.id).where(mine)).scalars().all()
+    if found:
+        connection.execute(update(reviews).where(mine).values(state="void"))
+        body: dict[str, JsonValue] = {"reviews": list(found), "why": "the run has ended"}
+        audit.append(connection, run, "review_void", body)

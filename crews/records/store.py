@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
-from sqlalchemy import Connection, create_engine, event, insert, make_url, select
+from sqlalchemy import Connection, create_engine, event, func, insert, make_url, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crews.errors import StoreError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
+
+WRITE_LOCK = 0x63726577
+"""Number of the advisory lock that writers of one Postgres database take in turn."""
 
 
 class Store:
@@ -32,6 +35,9 @@ class Store:
         """A transaction that holds the write lock from its start; committed whole or not at all."""
         try:
             with self.engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    # SQLite's BEGIN IMMEDIATE holds the lock already; the audit chain needs one writer.
+                    connection.execute(select(func.pg_advisory_xact_lock(WRITE_LOCK)))
                 yield connection
         except DBAPIError as error:
             raise _unusable(error) from error
@@ -63,12 +69,18 @@ def open_store(url: str) -> Store:
         StoreError: the database cannot be reached or written, or was written by a newer version.
     """
     try:
-        engine = _engine(url)
-        store = Store(engine)
-        with engine.begin() as connection:
-            _prepare(connection)
+        store = Store(_engine(url))
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise _unusable(error) from error
+    try:
+        with store.writing() as connection:
+            _prepare(connection)
+    except (SQLAlchemyError, OSError, ValueError) as error:
+        store.close()
+        raise _unusable(error) from error
+    except StoreError:
+        store.close()
+        raise
     return store
 
 
@@ -125,4 +137,16 @@ def dump(value: BaseModel | JsonValue | dict[str, Any] | list[Any] | tuple[Any, 
     """JSON text with sorted keys and no spaces: the one form in which the journal keeps values."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if text.isascii() or _is_unicode(text):
+        return text
+    # Half a surrogate pair cannot be written as UTF-8, but its escape can, and says the same.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

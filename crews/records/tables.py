@@ -180,6 +180,7 @@ spend = Table(
     Column("state", String(10), nullable=False),
     Column("tokens", BigInteger, nullable=False),
     Column("money", BigInteger),
+    Index("spend_by_state", "run", "state"),
 )
 
 audit = Table(

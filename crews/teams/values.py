@@ -17,7 +17,7 @@ from crews.teams.scalars import Scalar, convert, resolved
 from crews.teams.source import Place, Source
 
 Path: TypeAlias = tuple[str | int, ...]
-"""Where a value is: `("coder", "tools", 0)`."""
+"""Where a value is: `("NAME", "tools", 0)`."""
 
 _OCTAL = re.compile(r"^[-+]?0[0-7_]+$")
 _LAZY_FLAGS = frozenset({"yes", "no", "on", "off"})

@@ -163,7 +163,7 @@ class Bubblewrap(Sandbox):
         if uid is not None:
             yield from (self.setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
             yield "--inh-caps=-all"
-        values = kernel_limits(limits, counted=True)
+        values = kernel_limits(limits, uid)
         counted = values.pop("RLIMIT_NPROC")
         lines = [f"ulimit {_ULIMIT[k][0]} {v // _ULIMIT[k][1]}" for k, v in values.items()]
         # bash has -u for what dash and busybox call -p

@@ -16,8 +16,6 @@ What it cannot hold, and bubblewrap can:
   locks of `multiprocessing` fail; no change of modes and times by path (`chmod`, `shutil.copy`).
 - With Landlock before ABI 6 (Linux 6.12) and no root: no signals at all, so `kill` and `timeout`
   fail.
-- Limits are watched, as everywhere; run as an ordinary user without private mounts, the number of
-  processes is not counted by the kernel, so a fork bomb lives until the next look.
 """
 
 from __future__ import annotations
@@ -86,6 +84,7 @@ class Landlock(Sandbox):
         async with scratch(self.python, uid) as private:
             orders = self._orders(private, workspace, limits, writable)
             orders["uid"], orders["search"] = uid, search
+            orders["limits"] = kernel_limits(limits, uid)
             return await keep(command, orders, limits, Place(workspace, private, self.python))
 
     def _needs_search(self, workspace: Path) -> bool:
@@ -112,7 +111,6 @@ class Landlock(Sandbox):
         orders["rules"], orders["abi"], orders["filter"] = rights, self.abi, self._filter().hex()
         orders["mounts"], orders["writable"] = self.private_mounts, changed
         orders["shared_memory"] = str(private.shm)
-        orders["limits"] = kernel_limits(limits, counted=self.private_mounts or os.getuid() == 0)
         return orders
 
     def _filter(self) -> bytes:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SIGKILL, _SIGSTOP = 9, 19
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 8, 22, 24
+_PR_SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 0b1100  # with its lock
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 36, 38, 47
 _CAP_DAC_READ_SEARCH, _LAST_CAP = 2, 40
 _MOUNT_SETATTR, _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 442, 444, 445, 446
@@ -131,6 +132,8 @@ def _drop_rights(uid: int | None, *, search: bool) -> None:
             if not (search and capability == _CAP_DAC_READ_SEARCH):
                 _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     if uid is not None:
+        if search:  # access(2) would forget the capability, and git asks by it
+            _libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)
         _prctl("keepcaps", _PR_SET_KEEPCAPS, 1 if search else 0)
         os.setgroups([])
         os.setresgid(uid, uid, uid)

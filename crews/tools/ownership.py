@@ -13,6 +13,7 @@ import os
 import zlib
 from pathlib import Path
 
+from crews.errors import SandboxUnavailable
 from crews.tools.folders import visit
 
 _FIRST, _COUNT = (
@@ -35,11 +36,26 @@ def user_for(workspace: Path) -> int | None:
 
 def taken_over(workspace: Path) -> tuple[Path, int | None]:
     """The workspace by its real path, made to belong to the user that the command runs as."""
-    real = workspace.resolve(strict=True)
+    real = found(workspace)
     uid = user_for(real)
     if uid is not None:
         give(real, uid)
     return real, uid
+
+
+def found(workspace: Path) -> Path:
+    """The workspace by its real path.
+
+    Raises:
+        SandboxUnavailable: it is no folder that can be opened.
+    """
+    try:
+        real = workspace.resolve(strict=True)
+        os.close(os.open(real, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise SandboxUnavailable(f"the workspace cannot be opened: {reason}") from error
+    return real
 
 
 def _all_mapped() -> bool:

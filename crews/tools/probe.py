@@ -14,7 +14,9 @@ from pathlib import Path
 
 from crews.errors import SandboxUnavailable
 from crews.tools.sandbox import CommandLimits, CommandResult, Sandbox
+from crews.tools.surroundings import environment
 
+_OF_THE_SHELL = {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
 _LIMITS = CommandLimits(wall_seconds=20, memory_mb=512)
 _PROGRAM = """
 import json, os, signal, socket, sys
@@ -127,15 +129,9 @@ def _given_away(report: _Report, secret: str, result: CommandResult) -> Iterator
     yield from (f"`{name}` succeeded" for name in report.done)
     if secret in json.dumps([report.done, report.environment, result.output]):
         yield "a secret was read"
-    strange = report.environment.keys() - _EXPECTED
+    strange = report.environment.keys() - environment((), "").keys() - _OF_THE_SHELL
     if strange:
         yield f"environment variables went in: {', '.join(sorted(strange))}"
-
-
-_EXPECTED = {
-    *("PATH", "HOME", "TMPDIR", "LANG", "TZ", "TERM", "SHELL", "USER", "LOGNAME", "PWD"),
-    *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "OLDPWD", "SHLVL", "_", "LC_CTYPE"),
-}
 
 
 @contextmanager

@@ -135,6 +135,7 @@ def environment(path: tuple[str, ...], private: str) -> dict[str, str]:
         "SHELL": SHELL,
         "USER": "agent",
         "LOGNAME": "agent",
+        "GIT_CONFIG_NOSYSTEM": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from crews.tools.keeping import Place, keep, plain_orders
+from crews.tools.ownership import found
 from crews.tools.sandbox import CommandLimits, CommandResult, Sandbox
 from crews.tools.surroundings import interpreter, scratch
 from crews.tools.watching import kernel_limits
@@ -28,9 +29,9 @@ class Unconfined(Sandbox):
     ) -> CommandResult:
         """See `Sandbox.run`; `writable` cannot be held to here."""
         del writable
-        workspace = await asyncio.to_thread(workspace.resolve)
+        workspace = await asyncio.to_thread(found, workspace)
         python = interpreter()
         async with scratch(python, None) as private:
             orders = plain_orders(python, private, workspace)
-            orders["limits"] = kernel_limits(limits, counted=False)
+            orders["limits"] = kernel_limits(limits, None)
             return await keep(command, orders, limits, Place(workspace, private, python))

@@ -29,23 +29,32 @@ _SLACK = 8 * MIB
 """Free disk space may shrink by this much, by whomever, before the folders are measured again."""
 
 
-def kernel_limits(limits: CommandLimits, *, counted: bool) -> dict[str, int]:
-    """`RLIMIT_*` -> value for every process of a command.
+def kernel_limits(limits: CommandLimits, uid: int | None) -> dict[str, int]:
+    """`RLIMIT_*` -> value for every process of a command that runs as `uid` (None: as ourselves).
 
     Memory is bounded generously (twice, and 512 MiB), because what a process reserves is more than
-    what it uses, and what a process uses is watched anyway. `counted`: the command's user, or user
-    namespace, has no other processes, so that the kernel can count them (threads included, hence
-    four times the number).
+    what it uses, and what all of them use is watched. The kernel counts a user's processes with all
+    of their threads, hence four times the number, on top of what the user runs already; it counts
+    none of root's. That bound is what keeps a fork bomb within what the watch can end.
     """
-    found = {
+    others = _tasks_of(os.getuid()) if uid is None else 0
+    return {
         "RLIMIT_CORE": 0,
         "RLIMIT_CPU": int(limits.wall_seconds * (os.cpu_count() or 1)) + 5,
         "RLIMIT_FSIZE": limits.file_mb * MIB,
         "RLIMIT_NOFILE": 1024,
         "RLIMIT_DATA": (2 * limits.memory_mb + 512) * MIB,
+        "RLIMIT_NPROC": others + 4 * limits.processes,
     }
-    if counted:
-        found["RLIMIT_NPROC"] = 4 * limits.processes
+
+
+def _tasks_of(uid: int) -> int:
+    """Processes and threads that this user has."""
+    found = 0
+    for process in Path("/proc").glob("[0-9]*/task") if sys.platform == "linux" else ():
+        with contextlib.suppress(OSError):
+            status = process.stat()
+            found += status.st_nlink - 2 if status.st_uid == uid else 0
     return found
 
 

@@ -84,7 +84,9 @@ def _editor(question: bool) -> Sequence[Step]:
         reply(thinking("What is there?"), call("list_files"), call("read_file", path="style.md")),
         reply(text("Two to set, one to read."), call("plan", steps=STEPS)),
         *(asking if question else []),
-        reply(call("delegate", step="soup"), call("delegate", step="bread", note="Flour by weight")),
+        reply(
+            call("delegate", step="soup"), call("delegate", step="bread", note="Flour by weight")
+        ),
         reply(call("delegate", step="proof")),
         reply(thinking("Back to the typist."), call("delegate", step="bread")),
         reply(call("delegate", step="proof", context=["bread"])),
@@ -155,9 +157,7 @@ def _verdict(request: Request) -> Reply:
     if cups:
         verdict, summary = "reject", f"A kitchen would measure in cups here: {cups[0]}"
     return reply(
-        call(
-            "hand_over", summary=summary, verdict=verdict, evidence=["0.0"], confidence=0.9
-        )
+        call("hand_over", summary=summary, verdict=verdict, evidence=["0.0"], confidence=0.9)
     )
 
 

@@ -17,6 +17,7 @@ from crews.records.rows import ReviewRow, ThreadRow
 from crews.records.runs import list_threads
 from crews.records.store import open_store
 from crews.teams.loader import load_team
+from crews.tools.registry import TOOL_NAMES
 from tests.stories.press import press
 from tests.stories.teams import (
     GOAL,
@@ -33,7 +34,7 @@ from tests.support.request import Request
 from tests.support.scripts import agent_of, task_of
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSWER = timedelta(milliseconds=60)
+ANSWER = timedelta(milliseconds=40)
 
 
 @pytest.fixture
@@ -208,7 +209,11 @@ def test_the_plain_call_works_inside_a_running_loop_too(
 ) -> None:
     async def inside() -> crews.Result:
         return crews.kickoff(
-            GOAL, team=load_team(made.team), workspace=made.folder, settings=settings, ask=approve
+            GOAL,
+            team=load_team(made.team, known_tools=TOOL_NAMES),
+            workspace=made.folder,
+            settings=settings,
+            ask=approve,
         )
 
     result = asyncio.run(inside())
@@ -217,11 +222,13 @@ def test_the_plain_call_works_inside_a_running_loop_too(
 
 
 def test_the_engine_knows_no_word_of_the_bundled_team_or_the_demo() -> None:
-    bundled = load_team(ROOT / "config")
+    bundled = load_team(ROOT / "config", known_tools=TOOL_NAMES)
     duties = {"supervisor", "worker", "reviewer", "escalation"}
     names = {agent.name for agent in bundled.agents} - duties
     assert names  # else this test would look for nothing
-    words = [rf"\b{name}s?\b" for name in names] + [rf"\b{task.name}\.yaml\b" for task in bundled.tasks]
+    words = [rf"\b{name}s?\b" for name in names] + [
+        rf"\b{task.name}\.yaml\b" for task in bundled.tasks
+    ]
     words += [rf"\b{re.escape(name)}" for name in _demo_names()]
     words += [r"parameteri[sz]ed? quer", r"\bshop\b"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import update
 
@@ -29,6 +29,7 @@ from crews.records.tables import reviews
 from crews.safety.action import Finding, Verdict
 from crews.teams.spec import AgentSpec, Limits, PolicySpec, Ruling, TaskSpec, TeamSpec
 
+R = TypeVar("R")
 START = 1_790_000_000.0
 """2026-09-21 14:13 UTC."""
 DIFF = "--- a/app.py\n+++ b/app.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
@@ -66,6 +67,13 @@ def a_question(**values: Any) -> Question:
     return Question(**{**fields, **values})
 
 
+def a_row(kind: type[R], **values: Any) -> R:
+    """A row; a column that is not given holds nothing."""
+    nothing: dict[str, object] = {"str": "", "int": 0, "float": 0.0, "bool": False}
+    empty = {f.name: nothing.get(str(f.type)) for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{**empty, **values})
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A run in the hands of a test."""
@@ -83,34 +91,21 @@ class Written:
     ) -> None:
         """Begin a thread, `at` seconds into the run."""
         self.journal.begin_thread(
-            ThreadRow(
+            a_row(
+                ThreadRow,
                 run=self.id,
                 path=path,
                 kind=kind,
                 agent=agent,
                 task=task,
-                step="",
                 model="m-1",
-                system="",
-                tools="[]",
-                brief="",
                 grants='{"tools": []}',
                 limits="{}",
                 state="open",
-                handover=None,
                 flags="[]",
-                hash_before="",
-                hash_after="",
-                finish_now=False,
-                tokens=0,
-                money=0,
                 money_known=True,
-                turns=0,
-                calls=0,
-                working_seconds=0.0,
                 started_at=START + at,
-                ended_at=None,
-            )  # fmt: skip
+            )
         )
 
     def turn(
@@ -126,14 +121,23 @@ class Written:
         """Record a turn of 1,100 tokens with its calls."""
         blocks = [{"type": "text", "text": says}] if says else []
         self.journal.record_turn(
-            TurnRow(
-                run=self.id, path=path, turn=number, request_hash="h", model=model,
-                blocks=json.dumps(blocks), stop_reason="tool_use", notice="", input_tokens=600,
-                output_tokens=100, cache_write_tokens=300, cache_read_tokens=100, money=money,
-                seconds=2.0, ended_at=START + at,
+            a_row(
+                TurnRow,
+                run=self.id,
+                path=path,
+                turn=number,
+                model=model,
+                blocks=json.dumps(blocks),
+                stop_reason="tool_use",
+                input_tokens=600,
+                output_tokens=100,
+                cache_write_tokens=300,
+                cache_read_tokens=100,
+                money=money,
+                ended_at=START + at,
             ),
             calls,
-        )  # fmt: skip
+        )
 
     def call(
         self,
@@ -149,13 +153,23 @@ class Written:
         **arguments: Any,
     ) -> CallRow:
         """A call as a row, to be recorded with its turn."""
-        return CallRow(
-            run=self.id, path=path, turn=turn, place=place, use_id=f"u{turn}{place}", tool=tool,
-            arguments=json.dumps(arguments), effect="read", ruling=ruling, rule=rule,
-            reason=reason, findings="[]", state=state, result="", whole_result=None,
-            is_error=state in {"denied", "failed"}, review="", epoch=1, expected="",
-            started_at=None, ended_at=None,
-        )  # fmt: skip
+        return a_row(
+            CallRow,
+            run=self.id,
+            path=path,
+            turn=turn,
+            place=place,
+            use_id=f"u{turn}{place}",
+            tool=tool,
+            arguments=json.dumps(arguments),
+            effect="read",
+            ruling=ruling,
+            rule=rule,
+            reason=reason,
+            findings="[]",
+            state=state,
+            is_error=state in {"denied", "failed"},
+        )
 
     def end(self, path: str, at: float, handover: HandOver, flags: tuple[str, ...] = ()) -> None:
         """End a thread."""

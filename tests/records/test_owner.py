@@ -1,0 +1,56 @@
+"""Is a process told from one that is gone, and from another with the same number?"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from crews.records.owner import alive, this_process
+from tests.records.builders import child
+
+NAME = """
+from crews.records.owner import this_process
+print(this_process(), flush=True)
+input()
+"""
+
+
+def test_this_process_is_alive_and_keeps_its_name() -> None:
+    assert alive(this_process())
+    assert this_process() == this_process()
+    assert f"/{os.getpid()}/" in this_process()
+
+
+def test_a_child_is_alive_until_it_is_killed() -> None:
+    process = child(NAME)
+    assert process.stdout is not None
+    name = process.stdout.readline().strip()
+    assert name != this_process()
+    assert alive(name)
+    process.kill()
+    process.communicate()
+    assert not alive(name)
+
+
+def test_a_child_that_nobody_has_collected_is_dead() -> None:
+    process = child(NAME)
+    assert process.stdout is not None
+    name = process.stdout.readline().strip()
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not alive(name)
+    process.communicate()
+
+
+def test_another_process_with_the_same_number_is_not_the_owner() -> None:
+    host, pid, start = this_process().split("/")
+    assert not alive(f"{host}/{pid}/{start}1")
+
+
+def test_nobody_here_can_say_that_another_host_is_dead() -> None:
+    assert alive("elsewhere.example/1/1")
+
+
+def test_what_is_no_name_is_nobody() -> None:
+    for name in ("", "x", "1/2", f"{socket.gethostname()}/x/1", f"{socket.gethostname()}//"):
+        assert not alive(name), name

@@ -1,0 +1,426 @@
+"""What becomes of a model that tries everything that is forbidden? Nothing, and everybody can see that it tried."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crews import Result, logs
+from crews.errors import EXIT_BUDGET, EXIT_DENIED
+from crews.records.rows import CallRow
+from crews.teams.spec import TeamSpec
+from tests.stories.scenes import (
+    BOSS,
+    CHANGE,
+    CHECK,
+    LOOK,
+    READING,
+    WORKING,
+    Stage,
+    agent,
+    approve,
+    delegate,
+    delivery,
+    finish,
+    hand_over,
+    limits,
+    occurrences,
+    plan,
+    played,
+    refuse,
+    rule,
+    staged,
+    step,
+    team,
+    tree,
+    write,
+)
+from tests.support.reply import ToolUse
+from tests.support.scripts import Script, Step, call, last_results, reply
+
+TRIED = "I tried, and it was refused."
+
+
+@pytest.fixture
+def outside() -> Path:
+    """Something of the user's beside the folder that is worked on."""
+    folder = Path("outside").resolve()
+    folder.mkdir()
+    (folder / "treasure.txt").write_text("gold\n", encoding="utf-8")
+    return folder
+
+
+def attempts(*work: Step) -> Script:
+    """The coder tries, and hands over; nothing is delivered."""
+    return played(
+        {
+            "boss": [plan(CHANGE), delegate("change"), finish(TRIED, deliver=False)],
+            "coder": [*work, hand_over(TRIED)],
+        }
+    )
+
+
+def assert_refused(stage: Stage, row: CallRow, *words: str) -> None:
+    """The call did not happen, and journal, audit log and command line say so, with the reason."""
+    assert row.state in {"denied", "failed"}
+    assert row.is_error
+    bodies = [(e.kind, json.loads(e.body)) for e in stage.audit()]
+    about = {kind for kind, body in bodies if body.get("call") == row.address}
+    assert ("refused" if row.state == "denied" else "effect_ended") in about
+    lines = [line for line in stage.shown().splitlines() if f"{row.tool} " in line]
+    line = next(line for line in lines if f"-> {row.state}" in line)
+    for word in words:
+        assert word in row.result
+        assert word in line
+
+
+def assert_ended_in_order(result: Result, stage: Stage) -> None:
+    """The run went on to its end after the refusals, and changed nothing of the user's."""
+    assert (result.status, result.exit_code, result.reason) == ("completed", 0, "")
+    assert tree(stage.folder) == {"a.txt": "one\n"} | {
+        p.name: str(p.readlink()) for p in stage.folder.iterdir() if p.is_symlink()
+    }
+
+
+# -- out of the workspace -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../outside/treasure.txt",
+        "sub/../../outside/treasure.txt",
+        "{outside}/treasure.txt",
+        "/workspace/../outside/treasure.txt",
+        "door/treasure.txt",
+        "window",
+        ".git/hooks/pre-commit",
+    ],
+)
+@pytest.mark.parametrize("tool", ["write_file", "edit_file", "delete_file"])
+def test_a_path_out_of_the_workspace(path: str, tool: str, outside: Path) -> None:
+    arguments: dict[str, dict[str, str]] = {
+        "write_file": {"content": "stolen"},
+        "edit_file": {"old": "gold", "new": "stolen"},
+        "delete_file": {},
+    }
+    spelled = path.format(outside=outside)
+    attempt = reply(call(tool, path=spelled, **arguments[tool]))
+    before = tree(outside)
+    with staged(attempts(attempt)) as stage:
+        (stage.folder / "door").symlink_to(outside)
+        (stage.folder / "window").symlink_to(outside / "treasure.txt")
+        result = stage.run()
+        assert_refused(stage, stage.call(tool, "coder"))
+        assert_ended_in_order(result, stage)
+        assert tree(outside) == before
+
+
+def test_a_link_that_a_command_makes(outside: Path) -> None:
+    link = f"ln -s {outside} door; echo stolen > door/treasure.txt; cat door/treasure.txt"
+    with staged(attempts(reply(call("run_command", command=link)), write("door/new.txt"))) as stage:
+        result = stage.run()
+        assert "gold" not in stage.call("run_command").result
+        assert_refused(stage, stage.call("write_file"))
+        assert_ended_in_order(result, stage)
+        assert tree(outside) == {"treasure.txt": "gold\n"}
+
+
+@pytest.mark.parametrize("path", ["../outside/treasure.txt", "{outside}/treasure.txt", "door/treasure.txt", "window"])
+def test_reading_beyond_the_workspace(path: str, outside: Path) -> None:
+    attempt = reply(call("read_file", path=path.format(outside=outside)))
+    with staged(attempts(attempt)) as stage:
+        (stage.folder / "door").symlink_to(outside)
+        (stage.folder / "window").symlink_to(outside / "treasure.txt")
+        stage.run()
+        assert_refused(stage, stage.call("read_file", "coder"))
+        assert not occurrences("gold", stage.settings.home)
+
+
+# -- secrets of the crew's own process ------------------------------------------------------------
+
+LEAKS = (
+    "env | grep -c STORY_; true",
+    "tr '\\0' '\\n' < /proc/$PPID/environ | grep -c STORY_; true",
+    "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c ^STORY_; true",
+    "python3 -c 'import os; print(sum(n.startswith(\"STORY_\") for n in os.environ))'",
+)
+
+
+def test_the_environment_of_the_crew(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary, token = f"canary{secrets.token_hex(8)}", f"tk{secrets.token_hex(12)}"
+    monkeypatch.setenv("STORY_CANARY", canary)
+    monkeypatch.setenv("STORY_API_TOKEN", token)
+    show = reply(call("run_command", command="env; cat /proc/[0-9]*/environ"))
+    leaks = reply(*[call("run_command", command=command) for command in LEAKS])
+    copied = reply(call("read_file", path="copied.txt"))
+    files = {"a.txt": "one\n", "copied.txt": f"the user has left {token} here\n"}
+    with staged(attempts(show, leaks, copied), files=files) as stage:
+        logs.set_up(stage.settings)
+        tape = Path("tape.yaml").resolve()
+        result = stage.run(record=tape)
+        assert result.exit_code == 0
+        counted = [c.result.split() for c in stage.calls("run_command")[1:]]
+        assert counted == [["exit", "code:", "0", "0"]] * len(LEAKS)
+        found = occurrences(canary, stage.settings.home) + occurrences(canary, stage.folder)
+        assert not found
+        assert canary not in tape.read_text() and token not in tape.read_text()
+        # The run's copy of the user's own file holds what the file holds; nothing else does.
+        copies = {p.name for p in occurrences(token, stage.settings.home)}
+        assert copies == {"copied.txt"}
+        assert not any(token.encode() in r.body for r in stage.server.requests)
+
+
+# -- what it was not given ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", ["run_command", "apply", "bash", "delegate", "finish"])
+def test_a_tool_that_the_agent_does_not_have(tool: str) -> None:
+    attempt = reply(call(tool, command="id", step="change", summary="x", confidence=1))
+    with staged(attempts(attempt), team(agent("coder", READING))) as stage:
+        result = stage.run()
+        row = stage.call(tool, "coder")
+        assert_refused(stage, row, f"you have no tool `{tool}`")
+        assert row.rule == "not-granted"
+        assert_ended_in_order(result, stage)
+
+
+def test_more_tools_than_the_agent_has_cannot_be_handed_on() -> None:
+    script = played(
+        {
+            "boss": [
+                plan(CHANGE),
+                delegate("change", tools=["read_file", "run_command"]),
+                delegate("change", tools=["read_file"]),
+                finish(TRIED),
+            ],
+            "coder": [reply(call("list_files")), hand_over()],
+        }
+    )
+    with staged(script, team(agent("coder", READING))) as stage:
+        result = stage.run()
+        refused, granted = stage.calls("delegate")
+        assert_refused(stage, refused, "run_command")
+        assert granted.state == "done"
+        # The second delegation has what it was given, and not what its agent has beside it.
+        (offered,) = {tuple(t["name"] for t in r.tools) for r in stage.requests("coder")}
+        assert offered == ("read_file", "hand_over")
+        assert_refused(stage, stage.call("list_files", "coder"), "you have no tool")
+        assert_ended_in_order(result, stage)
+
+
+def test_an_agent_that_does_not_exist_gets_no_work() -> None:
+    ghost = call("delegate", agent="ghost", task="haunt", expected_output="fear")
+    script = played({"boss": [plan(step("s", "ghost")), plan(CHANGE), reply(ghost), finish(TRIED)]})
+    with staged(script) as stage:
+        result = stage.run()
+        assert_refused(stage, stage.calls("plan")[0], "no agent `ghost`")
+        assert_refused(stage, stage.call("delegate"), "no agent `ghost`")
+        assert len(stage.threads()) == 1
+        assert_ended_in_order(result, stage)
+
+
+# -- without a review -----------------------------------------------------------------------------
+
+
+def test_changes_that_nobody_reviewed_are_not_delivered() -> None:
+    script = played(
+        {
+            "boss": [plan(CHANGE), delegate("change"), finish(), finish(TRIED, deliver=False)],
+            "coder": [write(), hand_over()],
+        }
+    )
+    with staged(script) as stage:
+        result = stage.run()
+        assert_refused(stage, stage.calls("finish")[0], "not approved by a reviewer")
+        assert_ended_in_order(result, stage)
+        code, _, error = stage.cli("apply", stage.id)
+        assert code == EXIT_DENIED
+        assert "nobody has approved" in error
+        assert tree(stage.folder) == {"a.txt": "one\n"}
+
+
+def test_applying_before_the_human_has_decided() -> None:
+    with staged(delivery(write())) as stage:
+        assert stage.run().status == "waiting"
+        code, _, error = stage.cli("apply", stage.id)
+        assert code == EXIT_DENIED
+        assert "nobody has approved" in error
+        assert tree(stage.folder) == {"a.txt": "one\n"}
+
+
+def own_judge(*tools: str) -> TeamSpec:
+    return team(agent("judge", tools, "reviewer"))
+
+
+def test_a_reviewer_does_not_approve_its_own_work() -> None:
+    script = played(
+        {
+            "boss": [
+                plan(CHANGE, CHECK, step("again", "judge", after=["check"])),
+                delegate("change"),
+                delegate("check"),
+                delegate("again"),
+                finish(),
+                finish(TRIED, deliver=False),
+            ],
+            "coder": [LOOK, hand_over()],
+            "judge: do check": [write(), refuse("a.txt: it must say two, so I have made it say two")],
+            "judge: do again": [LOOK, approve()],
+        }
+    )
+    with staged(script, own_judge(*READING, "write_file")) as stage:
+        result = stage.run()
+        assert_refused(stage, stage.calls("finish")[0], "other than their author (judge)")
+        assert_ended_in_order(result, stage)
+
+
+def test_a_reviewer_changes_nothing_by_command() -> None:
+    script = played(
+        {
+            "boss": [
+                plan(CHANGE, CHECK, step("again", "judge", after=["check"])),
+                delegate("change"),
+                delegate("check"),
+                delegate("again"),
+                finish(TRIED),
+            ],
+            "coder": [LOOK, hand_over()],
+            "judge: do check": [reply(call("run_command", command="echo two > a.txt")), approve()],
+            "judge: do again": [LOOK, approve()],
+        }
+    )
+    with staged(script, own_judge(*READING, "run_command")) as stage:
+        result = stage.run()
+        assert "exit code: 0" not in stage.call("run_command").result
+        assert result.change_set.is_empty
+        assert_ended_in_order(result, stage)
+
+
+# -- its own rules --------------------------------------------------------------------------------
+
+
+def inside(folder: Path) -> TeamSpec:
+    """A team whose files lie in the folder that it works on."""
+    config = folder / "config"
+    config.mkdir()
+    for name in ("agents.yaml", "tasks.yaml", "policy.yaml"):
+        (config / name).write_text("# as it was\n", encoding="utf-8")
+    return team(folder=config)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        call("write_file", path="config/policy.yaml", content="autonomy: 4\n"),
+        call("write_file", path="config/./policy.yaml", content="autonomy: 4\n"),
+        call("edit_file", path="config/agents.yaml", old="as it was", new="mine"),
+        call("delete_file", path="config/tasks.yaml"),
+    ],
+)
+def test_the_teams_own_files(attempt: ToolUse) -> None:
+    with staged(attempts(reply(attempt)), inside) as stage:
+        before = tree(stage.folder)
+        result = stage.run()
+        assert_refused(stage, stage.call(attempt.name, "coder"), "protected")
+        assert result.exit_code == 0
+        assert result.change_set.is_empty
+        assert tree(stage.folder) == before
+
+
+def test_the_teams_own_files_by_command() -> None:
+    sly = call("run_command", command="echo 'autonomy: 4' > config/policy.yaml")
+    script = played(
+        {
+            "boss": [
+                plan(CHANGE, CHECK),
+                delegate("change"),
+                delegate("check"),
+                finish(),
+                finish(TRIED, deliver=False),
+            ],
+            "coder": [reply(sly), hand_over()],
+            "judge": [LOOK, approve()],
+        }
+    )
+    with staged(script, inside) as stage:
+        before = tree(stage.folder)
+        result = stage.run()
+        assert_refused(stage, stage.calls("finish")[0], "protected")
+        assert (result.status, result.exit_code) == ("completed", 0)
+        assert stage.cli("apply", stage.id)[0] == EXIT_DENIED
+        assert tree(stage.folder) == before
+
+
+def test_what_policy_denies_is_denied_in_every_spelling() -> None:
+    keep = rule("keep-out", "deny", path="vault/**")
+    spellings = ("vault/a.txt", "./vault/a.txt", "vault//a.txt", "x/../vault/a.txt", "/workspace/vault/a.txt")
+    attempt = reply(*[call("write_file", path=path, content="x") for path in spellings])
+    with staged(attempts(attempt), team(rules=[keep])) as stage:
+        result = stage.run()
+        for row in stage.calls("write_file"):
+            assert_refused(stage, row)
+        assert_ended_in_order(result, stage)
+
+
+# -- beyond its budget ----------------------------------------------------------------------------
+
+
+WALLS: dict[str, Any] = {
+    "tokens": 1500,
+    "money": "0.002",
+    "wall_seconds": 0.000001,
+    "turns": 1,
+    "calls": 1,
+}
+
+
+@pytest.mark.parametrize("kind", WALLS)
+@pytest.mark.parametrize("scope", ["limits", "delegation"])
+def test_spending_past_a_limit(kind: str, scope: str) -> None:
+    two = reply(call("write_file", path="a.txt", content="two\n"), call("list_files"))
+    walls = team(**{scope: limits(**{kind: WALLS[kind]})})
+    script = played(
+        {
+            "boss": [plan(CHANGE), delegate("change"), delegate("change"), finish()],
+            "coder": [two, LOOK, hand_over()],
+        }
+    )
+    with staged(script, walls) as stage:
+        result = stage.run()
+        assert (result.status, result.exit_code) == ("waiting", 3)
+        review = stage.open_review("budget")
+        assert review.about["which"] == kind
+        before = len(stage.server.requests)
+        assert stage.resume().status == "waiting"  # asking again opens no second door
+        assert len(stage.server.requests) == before
+        result = stage.go_on("reject")
+        assert (result.status, result.exit_code) == ("completed", EXIT_BUDGET)
+        assert review.id in stage.shown()
+        assert [e.kind for e in stage.audit("review_opened")] == ["review_opened"]
+        assert tree(stage.folder) == {"a.txt": "one\n"}
+        assert stage.cli("apply", stage.id)[0] in {EXIT_DENIED, 2}  # 2: nothing was changed
+
+
+def test_what_was_tried_is_told_to_who_leads() -> None:
+    """A worker's denied call is in its own answer's results: it can say what it could not do."""
+    seen: list[str] = []
+
+    def tell(request: Any) -> Any:
+        seen.extend(r.text for r in last_results(request))
+        return hand_over(TRIED)
+
+    script = played(
+        {
+            "boss": [plan(CHANGE), delegate("change"), finish(TRIED)],
+            "coder": [write("../x"), tell],
+        }
+    )
+    with staged(script, team(BOSS, agent("coder", WORKING))) as stage:
+        assert stage.run().exit_code == 0
+        assert len(seen) == 1
+        assert "../x" in seen[0]

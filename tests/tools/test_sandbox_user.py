@@ -1,0 +1,116 @@
+"""Does an ordinary user get a sandbox too, with no rights and no package?
+
+As root, the tests become an unused user, with a copy of Python that such a user can read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.support.sandboxes import NO_BWRAP
+
+USER = 23_456
+PROGRAM = """
+import asyncio, os, sys, tempfile
+from pathlib import Path
+from crews.tools.landlock import Landlock
+from crews.tools.probe import prove
+from crews.tools.sandbox import CommandLimits, choose
+
+BOMB = "python -c 'import os, time; [os.fork() for n in range(9)]; time.sleep(8)' 2>/dev/null"
+
+async def main(kind):
+    assert os.getuid() != 0
+    if kind == "without mounts":
+        sandbox = Landlock.found(private_mounts=False)
+    elif kind.startswith("abi"):
+        sandbox = Landlock.found(private_mounts=False, abi=int(kind[3:]))
+    else:
+        sandbox = await asyncio.to_thread(choose, kind)
+    print(repr(await prove(sandbox)))
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        (workspace / "test_it.py").write_text(
+            "import unittest\\nclass T(unittest.TestCase):\\n    def test_it(self): pass\\n"
+        )
+        own = Path(tempfile.mkdtemp()) / "own"
+        own.write_text("own")
+        for command in (
+            "python -m unittest 2>&1 | tail -1; id -u",
+            f"chmod 777 {own}; touch -d 1970-01-01 {own}; cat {own}; echo x > {own}",
+            BOMB,
+        ):
+            result = await sandbox.run(command, workspace, CommandLimits(wall_seconds=10, processes=20))
+            print(result.killed_for, "|", result.output[:300].replace("\\n", "|"))
+        status = own.stat()
+        print(own.read_text(), oct(status.st_mode & 0o777), status.st_mtime > 1000)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def readable() -> Generator[Path]:
+    """A folder with a Python and this package that everyone can read."""
+    folder = Path(tempfile.mkdtemp(prefix="everyone-"))
+    folder.chmod(0o755)
+    base = Path(sys.base_prefix)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    (folder / "bin").mkdir()
+    shutil.copy(Path(sys.executable).resolve(), folder / "bin" / version)
+    (folder / "bin" / "python3").symlink_to(version)
+    without = shutil.ignore_patterns("site-packages", "test", "__pycache__", "config-*", "idlelib")
+    shutil.copytree(base / "lib" / version, folder / "lib" / version, ignore=without)
+    for library in (base / "lib").glob("libpython*"):
+        shutil.copy(library, folder / "lib")
+    root = Path(__file__).resolve().parents[2]
+    shutil.copytree(root / "crews", folder / "packages" / "crews", ignore=without)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def as_user(readable: Path, kind: str) -> list[str]:
+    """The lines that the program prints as an ordinary user."""
+    packages = sysconfig.get_paths()["purelib"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{readable / 'packages'}:{packages}",
+        "HOME": "/nonexistent",
+    }
+    done = subprocess.run(
+        [readable / "bin" / "python3", "-B", "-c", PROGRAM, kind],
+        env=environment,
+        cwd="/",
+        user=USER if os.getuid() == 0 else None,
+        group=USER if os.getuid() == 0 else None,
+        extra_groups=[] if os.getuid() == 0 else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "kind", ["bubblewrap", "landlock", "without mounts", "abi5", "abi2", "abi1"]
+)
+def test_an_ordinary_user_is_confined_too(readable: Path, kind: str) -> None:
+    if kind == "bubblewrap" and NO_BWRAP:
+        pytest.skip("CREWS_TEST_NO_BWRAP=1")
+    proof, tests, metadata, bomb, own = as_user(readable, kind)
+    assert proof == "''"
+    assert tests == f" | OK|{USER if os.getuid() == 0 else os.getuid()}|"
+    assert "own" not in metadata.replace("/own", "")
+    assert bomb.startswith("processes |")
+    assert own == "own 0o644 True"
