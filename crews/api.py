@@ -10,12 +10,12 @@ from typing import Any
 
 from crews import settings as settings_module
 from crews.bridge import wait
-from crews.errors import Denied, UsageError
+from crews.errors import CrewsError, Denied, Fenced, UsageError
 from crews.outcome import Answer, Asker, Kickoff, Result, Usage
 from crews.records import inbox
 from crews.records.events import Listener, silent
 from crews.records.rows import Decision, ReviewRow, RunOptions, RunRow, dollars
-from crews.records.runs import get_run, new_run
+from crews.records.runs import fail_run, get_run, new_run
 from crews.records.store import Store, open_store
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
@@ -61,6 +61,7 @@ def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
     inputs = {**(request.inputs or {}), "goal": request.goal}
     team = fill(team, inputs)
     source = None if request.workspace is None else Path(request.workspace).resolve()
+    _check_answers(request, settings)
     options = RunOptions(
         autonomy=team.policy.autonomy if request.autonomy is None else request.autonomy,
         observe=request.observe,
@@ -73,8 +74,23 @@ def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
         model=request.model,
     )
     run = new_run(store, goal=request.goal, inputs=inputs, team=team, options=options)
-    make_workspace(source, settings.run_folder(run.id), team.policy.workspace_limit_mb)
+    try:
+        make_workspace(source, settings.run_folder(run.id), team.policy.workspace_limit_mb)
+    except CrewsError as error:
+        fail_run(store, run.id, error.what, error.exit_code)
+        raise
     return run
+
+
+def _check_answers(request: Kickoff, settings: Settings) -> None:
+    """Refuse a run that nobody could answer before anything of it is kept."""
+    from crews.records.tape import load_tape
+    from crews.runtime.models import ModelSource
+
+    if request.tape:
+        load_tape(Path(request.tape))
+    else:
+        ModelSource(settings).check()
 
 
 async def advance(
@@ -89,7 +105,13 @@ async def advance(
     from crews.runtime.workflow import activate
 
     while True:
-        row = await activate(run, store, settings, on_event)
+        try:
+            row = await activate(run, store, settings, on_event)
+        except Fenced:
+            raise UsageError(
+                f"another process has taken run `{run}` over",
+                hint=f"`crews runs show {run}` shows where it stands",
+            ) from None
         if row.status != "waiting" or ask is None:
             return outcome(store, settings, run)
         if not await _put_to(ask, run, store, settings):
@@ -188,7 +210,7 @@ async def akickoff(
     settings = settings or settings_module.load()
     request = Kickoff(goal, team, workspace, inputs, **options)
     with open_store(settings.journal_url) as store:
-        run = create(request, store, settings)
+        run = await asyncio.to_thread(create, request, store, settings)
         return await advance(run.id, store, settings, on_event=on_event, ask=ask)
 
 

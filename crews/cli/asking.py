@@ -61,8 +61,9 @@ class Inline:
     def _ask(self, review: ReviewRow) -> Answer | None:
         self._show(review, SHORT)
         while True:
-            self._prompt(review)
+            # First forget, then ask: what is typed once the question can be read counts.
             self._keys.forget()
+            self._prompt(review)
             key = self._keys.key()
             if key in {LEAVE, "q"}:
                 return None
@@ -107,8 +108,8 @@ class Inline:
         return Answer("approve")
 
     def _twice(self, key: str, what: str) -> bool:
-        self._say(f"press {key} again to {what}; any other key goes back\n")
         self._keys.forget()
+        self._say(f"press {key} again to {what}; any other key goes back\n")
         return self._keys.key() == key
 
     def _with_text(self, choice: Decision, review: ReviewRow) -> Answer | None:
@@ -123,8 +124,8 @@ class Inline:
         return Answer(choice, text.strip())
 
     def _happened(self) -> Answer | None:
-        self._say("did it happen? d done, n not done; any other key goes back\n")
         self._keys.forget()
+        self._say("did it happen? d done, n not done; any other key goes back\n")
         answers = {"d": "done", "n": "not done"}
         found = answers.get(self._keys.key())
         return Answer("answer", found) if found else None

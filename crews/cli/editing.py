@@ -39,8 +39,8 @@ class Desk:
 
     def confirms(self, question: str) -> bool:
         """Does the human press y?"""
-        self.say(f"{question} (y: yes, any other key: no)\n")
         self.keys.forget()
+        self.say(f"{question} (y: yes, any other key: no)\n")
         return self.keys.key() in {"y", "Y"}
 
     def edit(self, text: str, suffix: str) -> str:

@@ -72,8 +72,8 @@ class Keys:
         typed = ""
         while (char := self.key()) != LEAVE:
             if char in _ENTER:
+                self.forget()  # what was pasted behind the line's end
                 echo("\n")
-                self.forget()
                 return typed
             kept = _edited(typed, char)
             echo("\b \b" * (len(typed) - len(kept)) + kept[len(typed) :])

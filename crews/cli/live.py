@@ -184,7 +184,8 @@ def event_line(event: Event, since: float) -> str:
 def _phrase(event: Event) -> str:
     text = one_line(event.text, 200)
     said = f": {text}" if text else ""
-    state = f" {one_line(event.state)}" if event.state else ""
+    news = event.state and not event.kind.endswith(event.state)
+    state = f" {one_line(event.state)}" if news else ""
     match event.kind:
         case "turn_started":
             return f"asks its model, turn {event.turn}"

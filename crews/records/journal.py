@@ -256,8 +256,13 @@ class Journal:
                 )
         return replace(call, **values, epoch=self.epoch)
 
-    def rule_call(self, call: CallRow, verdict: Verdict, agent: str) -> CallRow:
-        """Keep what policy said of a call, before anything else happens with it."""
+    def rule_call(
+        self, call: CallRow, verdict: Verdict, agent: str, arguments: str = ""
+    ) -> CallRow:
+        """Keep what policy said of a call, before anything else happens with it.
+
+        `arguments`: the call's, as the audit log may show them.
+        """
         found = [asdict(f) for f in verdict.findings]
         return self.set_call(
             call,
@@ -268,7 +273,7 @@ class Journal:
                 "rule": verdict.rule,
                 "reason": verdict.reason,
                 "deferred": verdict.deferred,
-                "arguments": call.arguments,
+                "arguments": arguments,
             },
             ruling=verdict.ruling,
             rule=verdict.rule,

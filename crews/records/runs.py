@@ -136,6 +136,19 @@ def claim(store: Store, run: str) -> int:
     return epoch
 
 
+def fail_run(store: Store, run: str, reason: str, exit_code: int) -> None:
+    """End a run that could not even begin."""
+    with store.writing() as connection:
+        values = {
+            "status": "failed",
+            "reason": reason,
+            "exit_code": exit_code,
+            "ended_at": time.time(),
+        }
+        connection.execute(update(runs).where(runs.c.id == run).values(**values))
+        audit.append(connection, run, "run_failed", {"reason": reason})
+
+
 def ask_stop(store: Store, run: str) -> RunRow:
     """Have a run end: at its owner's next step, or at once if nobody works on it."""
     with store.writing() as connection:

@@ -10,8 +10,9 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,8 @@ _VOLATILE = (
     (re.compile(r"\b\d+(?:\.\d+)?(?:e-\d+)? ?(?:s|ms|us|sec|secs|seconds)\b"), "<time>"),
     (re.compile(r"\b0x[0-9a-f]{6,16}\b"), "<address>"),
 )
+VERSION = 1
+"""Of the recorded tapes that this version writes and reads."""
 
 
 class _Frozen(BaseModel):
@@ -86,28 +89,63 @@ def load_tape(path: Path) -> Tape:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             body = yaml.load(text, Loader=loader)  # noqa: S506 - one of the two safe loaders
             return Tape(note=body["note"], entries=tuple(body["answers"]), strict=False)
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-        if not lines or "crews_tape" not in lines[0]:
-            raise UsageError("this file is no tape", where=str(path))
-        return Tape(note=lines[0].get("note", ""), entries=tuple(lines[1:]), strict=True)
+        return _recorded(text, path)
     except OSError as error:
         raise UsageError(f"the tape cannot be read: {error.strerror}", where=str(path)) from error
-    except (ValidationError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        first = str(error).partition("\n")[0]
-        raise UsageError(f"this file is no tape: {first}", where=str(path)) from error
+    except ValidationError as error:
+        raise UsageError(f"this tape is not right: {_first(error)}", where=str(path)) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise UsageError(f"this file is no tape: {error.problem}", where=where) from error
+    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UsageError(f"this file is no tape: {error}", where=str(path)) from error
+
+
+def _recorded(text: str, path: Path) -> Tape:
+    """A recorded tape: the header's line, then one line an answer."""
+    first, *rest = text.split("\n")
+    head = json.loads(first)
+    if head["crews_tape"] != VERSION:
+        raise ValueError(f"its version is {head['crews_tape']}, this one reads {VERSION}")
+    entries: list[TapeEntry] = []
+    for number, line in enumerate(rest, 2):
+        try:
+            entries += [TapeEntry.model_validate_json(line)] if line.strip() else []
+        except ValidationError as error:
+            where = f"{path}:{number}"
+            raise UsageError(f"this tape is not right: {_first(error)}", where=where) from error
+    return Tape(note=head.get("note", ""), entries=tuple(entries), strict=True)
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, and in which part."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def header(note: str) -> str:
     """First line of a recorded tape."""
-    return dump({"crews_tape": 1, "note": note}) + "\n"
+    return dump({"crews_tape": VERSION, "note": note}) + "\n"
 
 
 def steady(value: Any) -> str:
     """JSON of a request part, with what may differ from run to run masked."""
-    text = dump(value)
-    for pattern, mask in _VOLATILE:
-        text = pattern.sub(mask, text)
-    return text
+    return dump(_masked(value))
+
+
+def _masked(value: Any) -> Any:
+    """The value with every text in it masked; in the JSON itself an escape would hide where a word begins."""
+    if isinstance(value, str):
+        for pattern, mask in _VOLATILE:
+            value = pattern.sub(mask, value)
+        return value
+    if isinstance(value, Mapping):
+        return {k: _masked(v) for k, v in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_masked(v) for v in cast("Sequence[Any]", value)]
+    return value
 
 
 def digest(value: Any) -> str:
@@ -134,7 +172,8 @@ def find(tape: Tape, thread: str, turn: int, body: dict[str, Any]) -> TapeEntry:
                            hint="record a new one with --record FILE")  # fmt: skip
     if tape.strict:
         wanted = digest(body)
-        for entry in here:
+        # The last one: an answer that was recorded and then lost in a crash was asked for again.
+        for entry in reversed(here):
             if entry.request == wanted:
                 return entry
         raise TapeMismatch(

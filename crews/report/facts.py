@@ -9,6 +9,7 @@ from typing import Any
 from crews.records.inbox import list_reviews
 from crews.records.journal import Journal
 from crews.records.rows import (
+    Brief,
     CallRow,
     CallState,
     Decision,
@@ -47,7 +48,8 @@ class Work:
     model: str
     state: str
     handover: HandOver | None
-    """The agent's own words."""
+    said: str
+    """The hand-over's summary: the agent's own words."""
     evidence: tuple[Evidence, ...]
     flags: tuple[str, ...]
     """What code found wrong with the hand-over."""
@@ -180,6 +182,7 @@ def _work(thread: ThreadRow, calls: Sequence[CallRow]) -> Work:
         model=thread.model,
         state=thread.state,
         handover=handover,
+        said=in_words(thread),
         evidence=tuple(_evidence(thread.path, name, calls) for name in named),
         flags=thread.flagged,
         turns=thread.turns,
@@ -188,6 +191,20 @@ def _work(thread: ThreadRow, calls: Sequence[CallRow]) -> Work:
         money=Money(thread.money, thread.money_known),
         working_seconds=thread.working_seconds,
     )
+
+
+def in_words(thread: ThreadRow) -> str:
+    """What an agent says at its end; a brief's fields one a line. Empty: it has not ended."""
+    summary = thread.outcome.summary if thread.outcome else ""
+    if thread.kind != "brief":
+        return summary
+    try:
+        brief = Brief.model_validate_json(summary)
+    except ValueError:
+        return summary
+    lines = [brief.what, brief.why, f"Risk: {brief.risk}. Recommends: {brief.recommendation}"]
+    lines += [f"Checked: {entry}" for entry in brief.checked]
+    return "\n\n".join(lines + [f"Could not know: {entry}" for entry in brief.unknown])
 
 
 def _evidence(path: str, named: str, calls: Sequence[CallRow]) -> Evidence:

@@ -102,8 +102,9 @@ def _handed_over(work: Work) -> str:
     lines += [f"- says it changed: {cell(change)}" for change in given.changes]
     if work.evidence:
         lines.append(f"- evidence: {', '.join(_evidence(e) for e in work.evidence)}")
-    lines.append(f"- confidence, by its own account: {given.confidence:g}")
-    return f"{quoted(given.summary)}\n\n" + "\n".join(lines)
+    if work.kind != "brief":
+        lines.append(f"- confidence, by its own account: {given.confidence:g}")
+    return f"{quoted(work.said)}\n\n{chr(10).join(lines)}".rstrip()
 
 
 def _evidence(evidence: Evidence) -> str:

@@ -13,6 +13,7 @@ from crews.records.journal import Journal
 from crews.records.rows import CallRow, ReviewRow, ThreadRow, TurnRow, child_path
 from crews.records.runs import get_run
 from crews.records.store import Store
+from crews.report.facts import in_words
 from crews.report.money import counted, of_turn
 
 MomentKind = Literal["thread", "turn", "call", "review", "hand_over", "flag"]
@@ -68,12 +69,17 @@ def timeline(store: Store, run: str) -> tuple[Moment, ...]:
 def _all(rows: _Rows) -> Iterator[Moment]:
     opened = {child_path(c.path, c.turn, c.place) for c in rows.calls}
     for thread in rows.threads:
-        if thread.path not in opened:
+        if _opener(thread) not in opened:
             yield from _thread(thread, 0, rows)
     at_a_call = {c.address for c in rows.calls}
     for review in rows.reviews:
         if review.address not in at_a_call:
             yield _review(review, 0, rows)
+
+
+def _opener(thread: ThreadRow) -> str:
+    """Path that the call which opened the thread gives; a brief's has a mark of its own behind it."""
+    return thread.path.partition("!")[0]
 
 
 def _thread(thread: ThreadRow, depth: int, rows: _Rows) -> Iterator[Moment]:
@@ -128,14 +134,14 @@ def _call(
         state=call.state,
         ruling=call.ruling,
         rule=call.rule,
-        detail=one_line(call.reason or call.result, 200) if refused else "",
+        detail=one_line(call.result or call.reason, 200) if refused else "",
     )
     for review in rows.reviews:
         if review.address == call.address:
             yield _review(review, depth + 1, rows)
     below = child_path(call.path, call.turn, call.place)
     for child in rows.threads:
-        if child.path == below:
+        if _opener(child) == below:
             yield from _thread(child, depth + 1, rows)
 
 
@@ -164,7 +170,7 @@ def _ending(thread: ThreadRow, depth: int, rows: _Rows) -> Iterator[Moment]:
             at=at,
             address=thread.path,
             agent=thread.agent,
-            title=one_line(outcome.summary, 200),
+            title=one_line(in_words(thread), 200),
             state=outcome.verdict or "",
             detail=f"confidence {outcome.confidence:g}",
         )

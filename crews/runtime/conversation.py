@@ -10,7 +10,7 @@ from typing import Any
 from crews.records.journal import Journal
 from crews.records.rows import CallRow, ThreadRow, TurnRow
 from crews.runtime.models import Block
-from crews.runtime.prompts import CUT_OFF, TAKEN_OUT
+from crews.runtime.prompts import CUT_OFF, EMPTY, TAKEN_OUT
 
 BYTES_PER_TOKEN = 3.0
 """Lower than the usual 3.5 to 4 bytes of English and code a token, so that an estimate is rather too high."""
@@ -45,7 +45,7 @@ class Conversation:
             [{"role": "user", "content": thread.brief}],
             tools=tuple(json.loads(thread.tools)),
         )
-        talk.unseen_bytes = len(thread.brief) + len(thread.system) + len(thread.tools)
+        talk.unseen_bytes = _size(thread.brief) + _size(thread.system) + len(thread.tools)
         rows, calls = journal.turns(thread.path), journal.calls(thread.path)
         for row in rows:
             talk.add_turn(row, tuple(c for c in calls if c.turn == row.turn))
@@ -57,7 +57,7 @@ class Conversation:
 
     def add_turn(self, turn: TurnRow, calls: Sequence[CallRow]) -> None:
         """Add an answer; its results follow with `add_results`."""
-        self.messages.append({"role": "assistant", "content": turn.content})
+        self.messages.append({"role": "assistant", "content": sendable(turn.content)})
         self.turns = turn.turn + 1
         self.last, self.calls = turn, tuple(calls)
         self.seen_tokens, self.unseen_bytes = turn.tokens, 0
@@ -70,18 +70,24 @@ class Conversation:
         old = turn.turn < self.thread.compacted
         content = results(turn, {c.use_id: c for c in calls}, old=old)
         self.messages.append({"role": "user", "content": content})
-        self.unseen_bytes = len(json.dumps(content))
+        self.unseen_bytes = _size(content)
         self.last = None
 
     def estimate_anew(self) -> None:
         """Count every byte again: what the last request read says nothing after a compaction."""
         self.seen_tokens = 0
-        fixed = len(self.thread.system) + len(self.thread.tools)
-        self.unseen_bytes = fixed + len(json.dumps(self.messages))
+        fixed = _size(self.thread.system) + len(self.thread.tools)
+        self.unseen_bytes = fixed + _size(self.messages)
 
     def estimated_tokens(self) -> int:
         """About how many tokens the next request reads: what the last one was, and what came since."""
         return self.seen_tokens + int(self.unseen_bytes / BYTES_PER_TOKEN) + 1
+
+
+def sendable(content: list[Block]) -> list[Block]:
+    """An answer as it goes back: the API refuses its own where nothing is in it, or only white space."""
+    kept = [b for b in content if b.get("type") != "text" or str(b.get("text", "")).strip()]
+    return kept or [{"type": "text", "text": EMPTY}]
 
 
 def results(turn: TurnRow, calls: Mapping[str, CallRow], *, old: bool = False) -> list[Block]:
@@ -114,3 +120,8 @@ def _result(block: Block, call: CallRow | None, *, old: bool) -> Block:
     if failed:
         result["is_error"] = True
     return result
+
+
+def _size(value: Any) -> int:
+    """Length as JSON in ASCII: text that is no English takes more tokens than it has characters."""
+    return len(json.dumps(value))

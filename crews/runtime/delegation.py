@@ -157,9 +157,12 @@ class DelegateTool(Tool[DelegateArgs]):
             return
         address = f"{self._path}#rework>{len(rejected)}"
         for review in inbox.list_reviews(
-            self._scene.journal.store, run=self._scene.journal.run, state="decided"
+            self._scene.journal.store,
+            run=self._scene.journal.run,
+            state="decided",
+            kind="hand_over",
         ):
-            if review.kind == "hand_over" and review.about.get("round") == address:
+            if review.about.get("round") == address:
                 if review.decision == "reject":
                     raise ToolError("A human ended the rework. Finish with what there is.")
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from crews.errors import CrewsError, StopRun, Waiting
+from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.rows import Brief
 from crews.runtime import prompts
@@ -26,8 +27,7 @@ async def brief_on(scene: Scene, question: Question) -> Brief:
         raise CrewsError("this team has no escalation agent")
     tools = granted(scene, agent, agent.tools)
     tools = with_ending(agent, {n: t for n, t in tools.items() if t.effect == "read"})
-    above, _, place = question.address.rpartition(":")
-    path = f"{above.rstrip('/')}/{place}!"
+    path = _path(scene, question)
     row = open_thread(
         scene,
         path=path,
@@ -51,6 +51,14 @@ async def brief_on(scene: Scene, question: Question) -> Brief:
     if outcome is None or not outcome.summary.startswith("{"):
         raise CrewsError("the escalation agent ended without a brief")
     return Brief.model_validate_json(outcome.summary)
+
+
+def _path(scene: Scene, question: Question) -> str:
+    """Thread of the brief on this question; another one where the call was asked about before."""
+    reviews = inbox.list_reviews(scene.journal.store, run=scene.journal.run, state=None)
+    before = sum(r.address == question.address for r in reviews)
+    above, _, place = question.address.rpartition(":")
+    return f"{above.rstrip('/')}/{place}!{before + 1 if before else ''}"
 
 
 def _facts(question: Question) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crews.errors import StopRun
-from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
+from crews.records.rows import Brief, CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
 from crews.runtime.conversation import KEPT_TURNS, Conversation
@@ -237,8 +237,14 @@ class Loop:
         after = self.scene.workspace.tree_hash()
         flags = flags_of(outcome, journal.calls(path), self.tools, self.ending)
         journal.end_thread(path, outcome, flags=flags, hash_after=after)
-        self._tell("thread_ended", state="done", text=outcome.summary.partition("\n")[0][:200])
+        self._tell("thread_ended", state="done", text=self._in_a_line(outcome))
         return outcome
+
+    def _in_a_line(self, outcome: HandOver) -> str:
+        """The hand-over for a reader; a brief travels as JSON."""
+        if self.thread.kind == "brief" and outcome.summary.startswith("{"):
+            return Brief.model_validate_json(outcome.summary).what[:200]
+        return outcome.summary.partition("\n")[0][:200]
 
     def _worked(self) -> float:
         return time.monotonic() - self.began

@@ -10,7 +10,7 @@ from crews.errors import EXIT_BUDGET, BudgetSpent, StopRun, Waiting
 from crews.records import inbox, ledger
 from crews.records.inbox import Question
 from crews.records.ledger import Wall
-from crews.records.rows import NANO, ReviewRow, ThreadRow
+from crews.records.rows import ReviewRow, ThreadRow, dollars
 from crews.runtime.conversation import Conversation
 from crews.runtime.models import price
 from crews.runtime.scene import Scene
@@ -29,7 +29,7 @@ async def reserve(
         Waiting: a wall was reached and a human must decide.
         StopRun: a human decided that the run ends here.
     """
-    wanted = _wanted(agent, thread, talk)
+    wanted = _wanted(scene, agent, thread, talk)
     while True:
         if _finishing(scene, thread):
             return True
@@ -47,12 +47,20 @@ def calls_left(scene: Scene, thread: ThreadRow) -> int:
     return max(0, min(left, default=NO_LIMIT))
 
 
-def _wanted(agent: AgentSpec, thread: ThreadRow, talk: Conversation) -> Spent:
-    """The most that the next request may take: what it reads at full price, and its longest answer."""
+def _wanted(scene: Scene, agent: AgentSpec, thread: ThreadRow, talk: Conversation) -> Spent:
+    """The most that the next request may take, whichever of the agent's models answers."""
     reads = talk.estimated_tokens()
-    nano = price(thread.model, reads, agent.max_tokens)
-    money = None if nano is None else Decimal(nano) / NANO
+    models = (thread.model,) if scene.options.model else (thread.model, *agent.oversight.fallback)
+    prices = [_most(model, reads, agent.max_tokens) for model in models]
+    known = [p for p in prices if p is not None]
+    money = dollars(max(known)) if len(known) == len(prices) else None
     return Spent(tokens=reads + agent.max_tokens, money=money, turns=1, calls=0)
+
+
+def _most(model: str, reads: int, writes: int) -> int | None:
+    """The most that a request may cost: what it reads is kept in the cache, which may cost more than reading."""
+    plain, kept = price(model, reads, writes), price(model, 0, writes, cache_write=reads)
+    return None if plain is None or kept is None else max(plain, kept)
 
 
 def _finishing(scene: Scene, thread: ThreadRow) -> bool:
@@ -64,16 +72,21 @@ def _finishing(scene: Scene, thread: ThreadRow) -> bool:
 
 
 def _decided(scene: Scene, scope: str) -> list[ReviewRow]:
-    reviews = inbox.list_reviews(scene.journal.store, run=scene.journal.run, state="decided")
-    return [r for r in reviews if r.kind == "budget" and r.address.startswith(f"{scope}#")]
+    reviews = inbox.list_reviews(
+        scene.journal.store, run=scene.journal.run, state="decided", kind="budget"
+    )
+    return [r for r in reviews if r.address.startswith(f"{scope}#")]
 
 
 async def _at_wall(scene: Scene, thread: ThreadRow, agent: AgentSpec, wall: Wall) -> None:
     """Ask a human, or act on what was decided; returns if the wall was moved or the thread is to finish."""
     where = "run" if wall.scope == "run" else thread.path
     address = f"{where}#{wall.breach.kind}>{wall.breach.limit}"
-    reviews = inbox.list_reviews(scene.journal.store, run=scene.journal.run, state=None)
-    review = next((r for r in reviews if r.address == address), None)
+    reviews = inbox.list_reviews(
+        scene.journal.store, run=scene.journal.run, state=None, kind="budget"
+    )
+    asked = [r for r in reviews if r.address == address and r.state != "void"]
+    review = asked[-1] if asked else None
     if thread.kind == "brief":
         raise BudgetSpent(wall.breach.message, where=thread.path)
     if review is None:
@@ -134,15 +147,22 @@ def _extend(scene: Scene, thread: ThreadRow, wall: Wall, review: ReviewRow) -> N
     kind = wall.breach.kind
     if review.decision == "edit":
         values = {**limits.model_dump(), **(review.edited or {})}
-        scene.journal.set_limits(Limits.model_validate(values), path)
+        moved = Limits.model_validate(values)
+        scene.journal.set_limits(moved, path)
+        if limit_of(moved, kind) == wall.breach.limit:
+            inbox.void_review(scene.journal, review, "the edit left the limit where it was")
         return
     # A price that is not known cannot be kept under any limit of money: approving lifts that limit.
     unknown = wall.breach.spent is None or wall.breach.wanted is None
-    step = None if unknown else limit_of(_initial(scene, thread, path), kind)
+    step = None if unknown else _first_limit(scene, review)
     scene.journal.set_limits(extend(limits, kind, step), path)
 
 
-def _initial(scene: Scene, thread: ThreadRow, path: str | None) -> Limits:
-    """The limits before any extension, so that each adds the same amount again."""
-    fresh = scene.journal.thread(thread.path) or thread
-    return scene.team.policy.limits if path is None else fresh.walls
+def _first_limit(scene: Scene, review: ReviewRow) -> Decimal:
+    """The limit at which this wall was first met, so that each extension adds the same amount again."""
+    reviews = inbox.list_reviews(
+        scene.journal.store, run=scene.journal.run, state=None, kind="budget"
+    )
+    wall = review.address.partition(">")[0]
+    first = next(r for r in reviews if r.address.partition(">")[0] == wall)
+    return Decimal(first.about["limit"])

@@ -18,6 +18,7 @@ from crews.settings import Settings
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from anthropic.types import Message
+    from pydantic import SecretStr
 
 Block = dict[str, Any]
 """One content block of the Messages API, kept as it came."""
@@ -102,6 +103,10 @@ class Claude:
     def __init__(self, client: AsyncAnthropic) -> None:
         self._client = client
 
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        await self._client.close()
+
     async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
         """Answer one request; see `Model`."""
         errors: list[str] = []
@@ -124,31 +129,19 @@ class Claude:
                 return await self._once(request, model)
             except _BrokenStream as error:
                 on_retry(f"{model}: {error}")
-                await asyncio.sleep(0.5 * 2**attempt)
+                if attempt < BROKEN_STREAMS:
+                    await asyncio.sleep(0.5 * 2**attempt)
         raise ModelError("the answer broke off every time")
 
     async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
-        import anthropic
-
         began = time.monotonic()
         try:
             async with self._client.messages.stream(**request.body(model)) as stream:
                 message = await stream.get_final_message()
-        except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
-            raise ModelAuthError(
-                f"the model's endpoint refused the key: {_short(error)}",
-                hint="check ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is set)",
-            ) from error
-        except anthropic.APIStatusError as error:
-            raise ModelError(_short(error)) from error
-        except anthropic.APIConnectionError as error:
-            raise ModelError(f"cannot be reached: {_short(error)}") from error
-        except (anthropic.AnthropicError, ValueError, RuntimeError, OSError) as error:
-            raise _BrokenStream(_short(error)) from error
         except Exception as error:
-            if type(error).__module__.partition(".")[0] in {"httpx2", "httpcore2", "h11"}:
-                raise _BrokenStream(_short(error)) from error
-            raise
+            if (known := _meaning(error)) is None:
+                raise
+            raise known from error
         if message.stop_reason is None:
             raise _BrokenStream("the answer broke off")
         return _answer(cast("Message", message), model, time.monotonic() - began)
@@ -156,6 +149,32 @@ class Claude:
 
 class _BrokenStream(Exception):
     """An answer that began and did not end."""
+
+
+def _meaning(error: Exception) -> Exception | None:
+    """What an error of the SDK, or of the HTTP library under it, says of the request; None: nothing."""
+    import anthropic
+
+    match error:
+        case anthropic.AuthenticationError() | anthropic.PermissionDeniedError():
+            return ModelAuthError(
+                f"the model's endpoint refused the key: {_short(error)}",
+                hint="check ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is set)",
+            )
+        # An error below 400 came as an event of an answer that had begun.
+        case anthropic.APIStatusError() if error.status_code >= 400:
+            return ModelError(_short(error))
+        case anthropic.APIConnectionError():
+            return ModelError(f"cannot be reached: {_short(error)}")
+        case anthropic.AnthropicError() | ValueError() | RuntimeError() | OSError():
+            return _BrokenStream(_short(error))
+        case _:
+            library = type(error).__module__.partition(".")[0]
+            return _BrokenStream(_short(error)) if library in _HTTP_LIBRARIES else None
+
+
+_HTTP_LIBRARIES = frozenset({"httpx", "httpcore", "httpx2", "httpcore2", "h11"})
+"""Libraries whose errors, met while an answer is read, mean that it broke off."""
 
 
 def _short(error: Exception) -> str:
@@ -207,7 +226,7 @@ class ModelSource:
     def check(self) -> None:
         """Raise KeyMissing where no model could be asked."""
         s = self.settings
-        if s.api_key is None and s.auth_token is None and s.base_url is None:
+        if not (_value(s.api_key) or _value(s.auth_token) or s.base_url):
             raise KeyMissing(
                 "no model can be asked: there is no key, no endpoint and no tape",
                 hint=(
@@ -225,16 +244,24 @@ class ModelSource:
             self._client.append(await asyncio.to_thread(self._connect))
         return await self._client[0].ask(request, on_retry)
 
+    async def aclose(self) -> None:
+        """Give the connections back, if there are any."""
+        while self._client:
+            await self._client.pop().aclose()
+
     def _connect(self) -> Claude:
         self.check()
         from anthropic import AsyncAnthropic
 
         s = self.settings
         # An endpoint of the user's own may want no key at all, but the SDK wants to send one.
-        key = s.api_key.get_secret_value() if s.api_key else None
-        token = s.auth_token.get_secret_value() if s.auth_token else None
+        key, token = _value(s.api_key), _value(s.auth_token)
         if key is None and token is None:
             key = "none"
-        return Claude(
-            AsyncAnthropic(api_key=key, auth_token=token, base_url=s.base_url, max_retries=4)
-        )
+        url = s.base_url or None
+        return Claude(AsyncAnthropic(api_key=key, auth_token=token, base_url=url, max_retries=4))
+
+
+def _value(secret: SecretStr | None) -> str | None:
+    """The secret; a variable that is set to nothing holds none."""
+    return (secret.get_secret_value() or None) if secret else None

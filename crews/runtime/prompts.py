@@ -118,4 +118,5 @@ CUT_OFF = (
     "[This call was cut off at the length limit of an answer and did not run. Make shorter calls.]"
 )
 TAKEN_OUT = "[This result of {size} characters was taken out to save room: read_result call={call}]"
+EMPTY = "[no answer]"
 LAST_TURN = "This is your last turn: end now with `{ending}`, with what you have."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from loguru import logger
 
@@ -22,6 +22,7 @@ async def open_review(scene: Scene, question: Question, call: dict[str, Any]) ->
     """Open a review; whatever the escalation agent does, the question reaches the human."""
     from crews.runtime.escalation import brief_on
 
+    question = _without_secrets(scene, question)
     if question.brief is None and sensitive(question):
         try:
             question = replace(question, brief=await brief_on(scene, question))
@@ -32,13 +33,26 @@ async def open_review(scene: Scene, question: Question, call: dict[str, Any]) ->
             )
     elif question.brief is None and not question.brief_note:
         question = replace(question, brief_note="not security-sensitive: no brief was asked for")
-    question = replace(question, subject=scene.redactor.json(question.subject))
     review = inbox.open_review(scene.journal, question, **call)
     path = question.address.rpartition(":")[0] or question.address
     scene.emit(
         "review_opened", thread=path, agent=question.agent, text=review.title, review=review.id
     )
     return review
+
+
+def _without_secrets(scene: Scene, question: Question) -> Question:
+    """The question as a reviewer, and the escalation agent, may read it."""
+    text = scene.redactor.text
+    found = tuple(replace(f, detail=text(f.detail)) for f in question.findings)
+    subject = cast("dict[str, Any]", scene.redactor.json(question.subject))
+    return replace(
+        question,
+        title=text(question.title),
+        reason=text(question.reason),
+        subject=subject,
+        findings=found,
+    )
 
 
 def sensitive(question: Question) -> bool:
@@ -68,8 +82,7 @@ async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> M
 def _open_outage(scene: Scene, request: ModelRequest, error: ModelError) -> None:
     """One open question for an outage, however many threads meet it."""
     run = scene.journal.run
-    reviews = inbox.list_reviews(scene.journal.store, run=run, state=None)
-    outages = [r for r in reviews if r.kind == "model"]
+    outages = inbox.list_reviews(scene.journal.store, run=run, state=None, kind="model")
     if any(r.state == "open" for r in outages):
         return
     if outages and outages[-1].decision == "stop":

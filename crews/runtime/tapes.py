@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+from crews.errors import UsageError
 from crews.records import tape
 from crews.records.store import dump
 from crews.records.tape import TapeEntry, TapeUsage, load_tape
-from crews.runtime.models import Model, ModelAnswer, ModelRequest
+from crews.runtime.models import Block, Model, ModelAnswer, ModelRequest
 from crews.safety.redact import Redactor
 
 
 class Player:
     """Answers from a tape."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, redactor: Redactor) -> None:
         self._tape = load_tape(path)
+        self._redactor = redactor
 
     async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
         """The answer on the tape; TapeMismatch if there is none for this request."""
         del on_retry
-        entry = tape.find(self._tape, request.thread, request.turn, request.body())
+        body = _without_secrets(self._redactor, request.body())
+        entry = tape.find(self._tape, request.thread, request.turn, body)
         await asyncio.sleep(entry.pause)
         return ModelAnswer(
             blocks=entry.answer,
@@ -47,16 +51,20 @@ class Recorder:
         if not path.exists() or not path.stat().st_size:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(tape.header(note), encoding="utf-8")
+        elif not load_tape(path).strict:
+            raise UsageError(
+                "this tape was written by hand; record to another file", where=str(path)
+            )
 
     async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
         """Ask, then write the answer down."""
         answer = await self._inner.ask(request, on_retry)
-        body = request.body()
+        body = _without_secrets(self._redactor, request.body())
         entry = TapeEntry(
             thread=request.thread,
             turn=request.turn,
             model=answer.model,
-            answer=answer.blocks,
+            answer=tuple(_without_secrets(self._redactor, b) for b in answer.blocks),
             stop_reason=answer.stop_reason,
             usage=TapeUsage(
                 input_tokens=answer.input_tokens,
@@ -68,9 +76,16 @@ class Recorder:
             seconds=round(answer.seconds, 3),
             request=tape.digest(body),
             fixed=tape.digest([body.get("system"), body.get("tools")]),
-            new=tape.newest(request.messages),
+            new=tape.newest(tuple(body["messages"])),
         )
-        line = self._redactor.text(dump(entry)) + "\n"
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(dump(entry) + "\n")
         return answer
+
+
+def _without_secrets(redactor: Redactor, value: Block) -> Block:
+    """What a tape may hold of a request or an answer.
+
+    A request is compared without its secrets too: on a replay the earlier answers in it are the tape's.
+    """
+    return cast("Block", redactor.json(value))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from crews.errors import StopRun, UsageError
+from crews.errors import StopRun, UsageError, Waiting
 from crews.records.rows import ThreadRow
 from crews.runtime import crew, prompts
 from crews.runtime.scene import Scene
@@ -42,10 +42,22 @@ class Tasking:
             self._start_ready()
             await crew.kick_off(team.name, agents, tasks)
             return await self._running[ordered(team.tasks)[-1].name]
+        except Waiting:
+            await self._let_the_others_go_on()
+            raise
         finally:
             for running in self._running.values():
                 running.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _let_the_others_go_on(self) -> None:
+        """One task waits for a human; the others work until they are finished or wait, too."""
+        while pending := [t for t in self._running.values() if not t.done()]:
+            await asyncio.wait(pending)
+        for running in self._running.values():
+            error = None if running.cancelled() else running.exception()
+            if error is not None and not isinstance(error, Waiting):
+                raise error
 
     def _executor(self, task: TaskSpec) -> crew.Execute:
         async def execute() -> str:

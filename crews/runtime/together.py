@@ -33,7 +33,8 @@ async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in pending:
             task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        # All of them: an error that nobody has asked for would be reported as lost.
+        await asyncio.gather(*tasks, return_exceptions=True)
     if waiting is not None:
         raise waiting
     return [t.result() for t in tasks]

@@ -57,7 +57,8 @@ async def activate(run: str, store: Store, settings: Settings, listener: Listene
         CancelledError: the work was interrupted; the run can be resumed.
     """
     row = get_run(store, run)
-    model = _model(row, settings)
+    source = ModelSource(settings)
+    model = _model(row, settings, source)
     first = row.epoch == 0
     epoch = claim(store, run)
     journal = Journal(store, run, epoch)
@@ -88,15 +89,16 @@ async def activate(run: str, store: Store, settings: Settings, listener: Listene
             exit_code=EXIT_FAILED,
         )
         raise
+    finally:
+        await source.aclose()
     return get_run(store, run)
 
 
-def _model(row: RunRow, settings: Settings) -> Model:
+def _model(row: RunRow, settings: Settings, source: ModelSource) -> Model:
     """Who answers; checked before anything is claimed."""
     options = row.asked
-    source = ModelSource(settings)
     if options.tape:
-        model: Model = Player(Path(options.tape))
+        model: Model = Player(Path(options.tape), _redactor(settings))
     else:
         source.check()
         model = source

@@ -12,8 +12,12 @@ from pydantic import JsonValue
 from crews.records.rows import CallRow
 from crews.records.store import dump
 from crews.safety.action import Action, FileChange
+from crews.tools.base import ToolError
 from crews.tools.diff import file_diff
 from crews.tools.workspace import Workspace
+
+LABEL = 100
+"""Characters of a label."""
 
 
 def content_hash(action: Action, team_hash: str) -> str:
@@ -28,6 +32,14 @@ def target(action: Action) -> str:
     if action.command:
         return f": {action.command}"
     return f" on {', '.join(action.paths)}" if action.paths else ""
+
+
+def label(action: Action) -> str:
+    """One short line that tells this call from others of the same tool."""
+    if action.command or action.paths:
+        return (action.command or ", ".join(action.paths)).partition("\n")[0][:LABEL]
+    texts = [v for v in action.arguments.values() if isinstance(v, str) and v.strip()]
+    return min(texts, key=len, default="").partition("\n")[0][:LABEL]
 
 
 def subject(action: Action) -> dict[str, Any]:
@@ -61,7 +73,10 @@ def happened(call: CallRow, workspace: Workspace) -> bool | None:
     if not call.expected:
         return None
     wanted: list[tuple[str, str, str]] = json.loads(call.expected)
-    found = {path: _state(workspace.describe(path)) for path, _, _ in wanted}
+    try:
+        found = {path: _state(workspace.describe(path)) for path, _, _ in wanted}
+    except ToolError:
+        return None
     if all(found[path] == after for path, _, after in wanted):
         return True
     return False if all(found[path] == before for path, before, _ in wanted) else None

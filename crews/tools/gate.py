@@ -15,7 +15,16 @@ from typing import Any
 from loguru import logger
 from pydantic import JsonValue, ValidationError
 
-from crews.errors import EXIT_FAILED, StopRun, Waiting
+from crews.errors import (
+    EXIT_FAILED,
+    KeyMissing,
+    ModelAuthError,
+    ModelError,
+    StopRun,
+    StoreError,
+    TapeMismatch,
+    Waiting,
+)
 from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.journal import Journal
@@ -35,13 +44,13 @@ from crews.tools.base import (
     ToolError,
     ToolResult,
 )
-
-RESULT_LIMIT = 16_000
-"""Characters of a result that the model is shown; the rest is kept for `read_result`."""
+from crews.tools.results import clip, plain
 
 Opener = Callable[[Question, dict[str, Any]], Awaitable[ReviewRow]]
 """Opens a review, with the escalation agent's brief where there is one."""
 AnyTool = Tool[Any]
+_OF_THE_RUN = (KeyMissing, ModelAuthError, ModelError, StoreError, TapeMismatch)
+"""Errors that a delegation may meet and no agent can act on: the run stops here and keeps its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +105,12 @@ class Gate:
         except ToolError as error:
             return self._refused(call, seat, str(error))
         verdict = self._verdict(action, seat)
-        call = self.journal.rule_call(call, verdict, seat.agent)
+        call = self._rule(call, seat, verdict)
         if verdict.ruling == "deny":
             return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
         if verdict.ruling == "ask" and not verdict.deferred:
             return await self._ask(call, seat, action, verdict)
-        return self._start(call, seat, expected=evidence.expected(action))
+        return self._start(call, seat, action)
 
     def _verdict(self, action: Action, seat: Seat) -> Verdict:
         """Policy's verdict; whatever goes wrong on the way to it is a denial."""
@@ -110,6 +119,11 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
             logger.exception("judging {} failed", action.tool)
             return Verdict("deny", "judge-error", f"judging failed: {error}")
+
+    def _rule(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
+        """Keep the verdict; the audit log, which nobody can clean later, gets no secret."""
+        shown = self.redactor.json(dict(call.args))
+        return self.journal.rule_call(call, verdict, seat.agent, dump(shown))
 
     def _parse(self, call: CallRow, seat: Seat) -> tuple[AnyTool, Args]:
         tool = seat.tools.get(call.tool)
@@ -202,7 +216,7 @@ class Gate:
             return self._refused(call, seat, str(error))
         verdict = self._verdict(action, seat)
         if verdict.ruling == "deny":
-            call = self.journal.rule_call(call, verdict, seat.agent)
+            call = self._rule(call, seat, verdict)
             return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
         if (
             review.decision != "edit"
@@ -210,11 +224,11 @@ class Gate:
         ):
             inbox.void_review(self.journal, review, "what was approved has changed since")
             return self.journal.set_call(call, state="proposed", review="")
-        return self._start(call, seat, arguments=call.arguments, expected=evidence.expected(action))
+        return self._start(call, seat, action)
 
     # -- doing --------------------------------------------------------------------------------
 
-    def _start(self, call: CallRow, seat: Seat, **values: Any) -> CallRow:
+    def _start(self, call: CallRow, seat: Seat, action: Action | None = None) -> CallRow:
         sandbox = seat.context.sandbox
         body: dict[str, JsonValue] = {
             "agent": seat.agent,
@@ -222,9 +236,16 @@ class Gate:
             "sandbox": sandbox.name if sandbox and call.effect == "execute" else "",
         }
         call = self.journal.set_call(
-            call, "effect_started", body, state="started", started_at=time.time(), **values
+            call,
+            "effect_started",
+            body,
+            state="started",
+            started_at=time.time(),
+            # A human may have edited them; what is kept is what happens.
+            arguments=call.arguments,
+            expected=evidence.expected(action) if action else call.expected,
         )
-        self.on_call(call, seat.agent, "")
+        self.on_call(call, seat.agent, self.redactor.text(evidence.label(action)) if action else "")
         return call
 
     async def _run(self, call: CallRow, seat: Seat) -> CallRow:
@@ -236,7 +257,10 @@ class Gate:
 
     async def _continue_tool(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
         """Let a tool that asked its own question go on with the answer."""
-        tool, args = self._parse(call, seat)
+        try:
+            tool, args = self._parse(call, seat)
+        except ToolError as error:
+            return self._refused(call, seat, str(error))
         return await self._outcome(
             call, seat, tool.decided(args, self._context(call, seat), review)
         )
@@ -249,6 +273,8 @@ class Gate:
             raise Waiting(call.address) from None
         except ToolError as error:
             result = ToolResult(str(error), is_error=True)
+        except _OF_THE_RUN:
+            raise
         except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
             logger.exception("tool {} broke", call.tool)
             result = ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)
@@ -291,14 +317,14 @@ class Gate:
         """The call cannot even be judged: it does not happen."""
         if text.startswith("Denied"):
             verdict = Verdict("deny", "not-granted", text)
-            return self._denied(self.journal.rule_call(call, verdict, seat.agent), seat, text)
+            return self._denied(self._rule(call, seat, verdict), seat, text)
         return self._end(call, seat, "failed", text)
 
     def _denied(self, call: CallRow, seat: Seat, text: str) -> CallRow:
         return self._end(call, seat, "denied", text)
 
     def _end(self, call: CallRow, seat: Seat, state: str, text: str) -> CallRow:
-        text = self.redactor.text(text)
+        text = self.redactor.text(plain(text))
         shown, whole = clip(text, call)
         call = self.journal.set_call(
             call,
@@ -312,12 +338,3 @@ class Gate:
         )
         self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
         return call
-
-
-def clip(text: str, call: CallRow) -> tuple[str, str | None]:
-    """What the model is shown, and the whole text if that is more."""
-    if len(text) <= RESULT_LIMIT:
-        return text, None
-    place = f"{call.turn}.{call.place}"
-    note = f"\n[{len(text) - RESULT_LIMIT} more characters: read_result call={place} offset={RESULT_LIMIT}]"
-    return text[:RESULT_LIMIT] + note, text

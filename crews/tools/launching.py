@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +36,23 @@ class Launch:
     folders: tuple[Path, ...]
     """Where the command can write."""
     orders: bytes = b""
-    """For a keeper: it finds them at a descriptor, whose number is its first argument. Its standard
-    input is a pipe that is closed to make it end everything. Without orders there is no input, and
-    killing the program ends everything."""
+    """For a keeper: it finds them at a descriptor, whose number is its first argument, and its
+    standard input is the leash. Other programs have a sentinel on the leash."""
     arguments: tuple[str, ...] = ()
     """A keeper's further arguments."""
+
+    def on_leash(self) -> tuple[str, ...]:
+        """The program, with a sentinel beside it that kills its process group when the leash ends.
+
+        Nothing that the program does for itself (`--die-with-parent`) holds from its first moment;
+        this does. The leash is the standard input, and must not become the command's.
+        """
+        free = next(n for n in range(3, 10) if n not in self.descriptors)
+        script = (
+            f"exec {free}<&0 </dev/null; {{ read -r _ <&{free}; kill -9 -$$; }} >/dev/null 2>&1 &"
+            f' exec {free}<&-; exec "$@"'
+        )
+        return ("/bin/sh", "-c", script, "sh", *self.argv)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,45 +84,24 @@ class _Started:
     """The running program, by a descriptor that never means another process."""
 
     process: Process
-    control: int
-    """Our end of the keeper's standard input; -1: none."""
-    handle: int = field(default=-1)
+    leash: int
+    """Our end of its standard input; to let go of it, or to die, ends everything."""
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        with contextlib.suppress(ProcessLookupError, AttributeError):  # ended, or no Linux
-            self.handle = os.pidfd_open(self.process.pid)
 
     def kill(self) -> None:
         """Make it end everything; callable from any thread, more than once."""
         with self.lock:
-            if self.control >= 0:
-                os.close(self.control)
-                self.control = -2
-            elif self.control == -1:
-                self._kill()
+            if self.leash >= 0:
+                os.close(self.leash)
+                self.leash = -1
 
     def end_by_force(self) -> None:
         """Kill the program and all below it, one by one."""
         for pid in (*tree(self.process.pid), *tree(self.process.pid)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        self._kill()
-
-    def close(self) -> None:
-        """Let go of it."""
-        with self.lock:
-            for descriptor in (self.handle, self.control):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self.handle, self.control = -1, -2
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            if self.handle >= 0:
-                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
-            elif self.process.returncode is None:
-                self.process.kill()
+        if self.process.returncode is None:
+            self.process.kill()
 
 
 async def carry_out(launch: Launch, limits: CommandLimits) -> Ended:
@@ -136,15 +127,15 @@ async def carry_out(launch: Launch, limits: CommandLimits) -> Ended:
 
 async def _start(launch: Launch) -> _Started:
     with contextlib.ExitStack() as closing:
-        argv, inherited, control, stdin = launch.argv, launch.descriptors, -1, DEVNULL
+        argv, inherited = launch.on_leash(), launch.descriptors
         if launch.orders:
             told = closing.enter_context(tempfile.TemporaryFile())
             told.write(launch.orders)
             told.seek(0)
-            argv = (*argv, str(told.fileno()), *launch.arguments)
+            argv = (*launch.argv, str(told.fileno()), *launch.arguments)
             inherited = (*inherited, told.fileno())
-            stdin, control = os.pipe()
-            closing.callback(os.close, stdin)
+        stdin, leash = os.pipe()
+        closing.callback(os.close, stdin)
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -156,12 +147,11 @@ async def _start(launch: Launch) -> _Started:
                 start_new_session=True,
             )
         except BaseException as error:
-            if control >= 0:
-                os.close(control)
+            os.close(leash)
             if isinstance(error, OSError):
                 raise SandboxUnavailable(f"`{argv[0]}` cannot be started: {error}") from error
             raise
-    return _Started(process, control)
+    return _Started(process, leash)
 
 
 async def _listen(process: Process, output: Output, watch: Watch) -> None:
@@ -175,16 +165,13 @@ async def _listen(process: Process, output: Output, watch: Watch) -> None:
 
 async def _end(started: _Started) -> None:
     process = started.process
-    if process.returncode is None:
-        started.kill()
+    started.kill()
     try:
         async with asyncio.timeout(_PATIENCE):
             await _drain(process)
     except TimeoutError:
         started.end_by_force()
         await _drain(process)
-    finally:
-        started.close()
 
 
 async def _drain(process: Process) -> None:

@@ -7,8 +7,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from crews.records.rows import CallRow
 from crews.tools.base import Args, Tool, ToolContext, ToolError, ToolResult
 
+RESULT_LIMIT = 16_000
+"""Characters of a result that the model is shown; the rest is kept for `read_result`."""
 PIECE = 12_000
 """Characters of one answer."""
 
@@ -37,7 +40,7 @@ class ReadResult(Tool[ReadResultArgs]):
     async def run(self, args: ReadResultArgs, context: ToolContext) -> ToolResult:
         """The next piece, and where to go on."""
         turn, _, place = args.call.partition(".")
-        if not (turn.isdigit() and place.isdigit()):
+        if not (turn.isdecimal() and place.isdecimal()):
             raise ToolError(f"`{args.call}` is no call; write TURN.INDEX, like 3.0")
         whole = self._lookup(context.thread, int(turn), int(place))
         if whole is None:
@@ -46,3 +49,17 @@ class ReadResult(Tool[ReadResultArgs]):
         left = len(whole) - args.offset - len(piece)
         more = f"\n[{left} more characters: offset={args.offset + len(piece)}]" if left > 0 else ""
         return ToolResult((piece or "[nothing there]") + more)
+
+
+def plain(text: str) -> str:
+    """The text with an escape for what neither the journal nor a request can hold."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def clip(text: str, call: CallRow) -> tuple[str, str | None]:
+    """What the model is shown, and the whole text if that is more."""
+    if len(text) <= RESULT_LIMIT:
+        return text, None
+    place = f"{call.turn}.{call.place}"
+    note = f"\n[{len(text) - RESULT_LIMIT} more characters: read_result call={place} offset={RESULT_LIMIT}]"
+    return text[:RESULT_LIMIT] + note, text

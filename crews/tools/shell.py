@@ -57,7 +57,7 @@ class RunCommand(Tool[RunCommandArgs]):
         limits = replace(LIMITS, wall_seconds=args.timeout_seconds or LIMITS.wall_seconds)
         known = await asyncio.to_thread(version_control_in, root)
         try:
-            result = await context.sandbox.run(args.command, root, limits)
+            result = await context.sandbox.run(args.command, root, limits, context.writable)
         except SandboxUnavailable as refusal:
             raise ToolError(
                 f"the command has not run: {refusal.what.replace(str(root), WORKSPACE_NAME)}"

@@ -37,9 +37,10 @@ def main(review: str) -> None:
         )
         row = get_review(store, review)
         answer = ask(row)
-        print("ANSWER", json.dumps(None if answer is None else asdict(answer)), "END")
+        found = json.dumps(None if answer is None else asdict(answer))
+        sys.stdout.write(f"ANSWER {found} END\n")
         if answer is None:
-            print("AGAIN", ask(row), "END")
+            sys.stdout.write(f"AGAIN {ask(row)} END\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Journal:
     captured: pytest.CaptureFixture[str]
 
     @contextmanager
-    def store(self) -> Iterator[Store]:
+    def store(self) -> Generator[Store]:
         """The open journal."""
         with open_store(f"sqlite:///{self.home / 'crews.db'}") as store:
             yield store

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-SECONDS = 60.0
+SECONDS = 30.0
 """How long a test waits for something to appear; generous, for several tests share few cores."""
 
 

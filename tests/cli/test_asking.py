@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ PROMPT = "q leave it open"
 
 
 @contextmanager
-def asked(journal: Journal, editor: str = "", **question: Any) -> Iterator[Terminal]:
+def asked(journal: Journal, editor: str = "", **question: Any) -> Generator[Terminal]:
     """A terminal at which a review is being asked about."""
     with journal.store() as store:
         review = begun(store).review(5, **question).id
@@ -219,7 +219,7 @@ def test_a_limit_is_typed(journal: Journal) -> None:
 
 def test_a_long_diff_is_shortened_until_it_is_asked_for(journal: Journal) -> None:
     diff = "--- a/x\n+++ b/x\n" + "".join(f"+line {n}\n" for n in range(200))
-    subject = {"diff": diff, "files": [], "apply": True}
+    subject: dict[str, Any] = {"diff": diff, "files": [], "apply": True}
     with asked(journal, kind="change_set", subject=subject) as terminal:
         shown = terminal.expect(PROMPT)
         assert "142 more lines" in shown

@@ -137,9 +137,8 @@ def test_one_object_an_event_with_the_first_turn_and_place() -> None:
 def test_the_tree_leaves_the_terminal_while_somebody_else_has_it(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80)
-    with Drawn(a_board(tmp_path), console) as face:
-        with face.paused():
-            before = len(out.getvalue())
-            face.listen(event("warning", text="not now"))
-            assert len(out.getvalue()) == before
+    with Drawn(a_board(tmp_path), console) as face, face.paused():
+        before = len(out.getvalue())
+        face.listen(event("warning", text="not now"))
+        assert len(out.getvalue()) == before
     assert "not now" in out.getvalue()

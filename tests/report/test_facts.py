@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from crews.errors import UsageError
-from crews.records.rows import HandOver
+from crews.records.rows import Brief, HandOver
 from crews.records.store import Store, open_store
-from crews.report import report
+from crews.report import report, timeline
 from crews.report.facts import covered, most_at_once
 from tests.support.written import begun, worked
 
@@ -95,3 +95,19 @@ def test_one_that_ends_as_another_begins_is_not_at_once() -> None:
     assert most_at_once([(0, 1), (1, 2)]) == 1
     assert most_at_once([(0, None), (1, 2), (1.5, 3)]) == 3
     assert most_at_once([]) == 0
+
+
+def test_a_brief_is_told_in_words_below_the_call_that_it_is_about(store: Store) -> None:
+    run = begun(store)
+    run.thread("/", "lead", 1, "task")
+    run.turn("/", 0, 2, run.call("/", 0, 0, "finish"))
+    run.thread("/0.0!", "escalation", 3, "brief")
+    brief = Brief(what="It ships.", why="A rule.", risk="low", recommendation="yes", unknown=("x",))
+    run.end("/0.0!", 4, HandOver(summary=brief.model_dump_json()))
+    said = report(store, run.id).work[1].said
+    assert said.split("\n\n") == [
+        "It ships.", "A rule.", "Risk: low. Recommends: yes", "Could not know: x",
+    ]  # fmt: skip
+    assert [(m.kind, m.depth) for m in timeline(store, run.id)] == [
+        ("thread", 0), ("turn", 1), ("call", 2), ("thread", 3), ("hand_over", 4),
+    ]  # fmt: skip

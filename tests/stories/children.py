@@ -11,17 +11,21 @@ forks a child, which works on a real run, in a real process, and dies a real dea
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from tests.support.brake import clean
+from tests.support.messages_api import MessagesServer
+from tests.support.reply import Reply, Text, Thinking, ToolUse
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
@@ -124,7 +128,7 @@ class Nursery:
 
 def main() -> None:
     """Say the own process id when ready; for every line of standard input a child's, then its exit code."""
-    _import_everything()
+    _warm_up()
     _say(os.getpid())
     for line in sys.stdin.buffer:
         job = Job(**json.loads(line))
@@ -140,19 +144,32 @@ def _say(number: int) -> None:
     sys.stdout.buffer.flush()
 
 
-def _import_everything() -> None:
-    """What costs seconds; no thread, no event loop and no database may come of it."""
-    import anthropic
-    import crewai
-    import genai_prices
+def _warm_up() -> None:
+    """Pay once what every process pays: imports, and the SDK's first answer.
 
-    import crews.api
+    Raises:
+        AssertionError: something of it still goes on, so that a fork would copy half of it.
+    """
+    import crewai
+
     import crews.report
     import crews.runtime.workflow
     import crews.teams.loader
     import crews.tools.copying
 
-    del anthropic, crewai, genai_prices, crews
+    del crewai, crews
+    asyncio.run(_ask_once())
+    if threading.active_count() > 1:
+        raise AssertionError(f"these still run: {threading.enumerate()}")
+
+
+async def _ask_once() -> None:
+    from crews.runtime.models import ModelRequest, ModelSource
+    from crews.settings import Settings
+
+    request = ModelRequest("/", 0, "a", "m", "s", (), ({"role": "user", "content": "hi"},), 9)
+    with MessagesServer(lambda _: Reply((Thinking("So?"), Text("So."), ToolUse("t")))) as server:
+        await ModelSource(Settings(base_url=server.url)).ask(request, print)
 
 
 def _be_a_child(job: Job) -> None:

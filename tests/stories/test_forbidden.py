@@ -89,35 +89,48 @@ def assert_ended_in_order(result: Result, stage: Stage) -> None:
 # -- out of the workspace -------------------------------------------------------------------------
 
 
+PATHS = (
+    "../outside/treasure.txt",
+    "sub/../../outside/treasure.txt",
+    "{outside}/treasure.txt",
+    "/workspace/../outside/treasure.txt",
+    ".git/hooks/pre-commit",
+)
+
+
 @pytest.mark.parametrize(
-    "path",
+    ("tool", "arguments"),
     [
-        "../outside/treasure.txt",
-        "sub/../../outside/treasure.txt",
-        "{outside}/treasure.txt",
-        "/workspace/../outside/treasure.txt",
-        "door/treasure.txt",
-        "window",
-        ".git/hooks/pre-commit",
+        ("write_file", {"content": "stolen"}),
+        ("edit_file", {"old": "gold", "new": "stolen"}),
+        ("delete_file", {}),
+        ("read_file", {}),
     ],
 )
-@pytest.mark.parametrize("tool", ["write_file", "edit_file", "delete_file"])
-def test_a_path_out_of_the_workspace(path: str, tool: str, outside: Path) -> None:
-    arguments: dict[str, dict[str, str]] = {
-        "write_file": {"content": "stolen"},
-        "edit_file": {"old": "gold", "new": "stolen"},
-        "delete_file": {},
-    }
-    spelled = path.format(outside=outside)
-    attempt = reply(call(tool, path=spelled, **arguments[tool]))
-    before = tree(outside)
-    with staged(attempts(attempt)) as stage:
+def test_a_path_out_of_the_workspace(tool: str, arguments: dict[str, str], outside: Path) -> None:
+    tries = [call(tool, path=path.format(outside=outside), **arguments) for path in PATHS]
+    with staged(attempts(reply(*tries))) as stage:
+        result = stage.run()
+        for row in stage.calls(tool, "coder"):
+            assert_refused(stage, row)
+        assert_ended_in_order(result, stage)
+        assert tree(outside) == {"treasure.txt": "gold\n"}
+        assert not occurrences("gold\n", stage.settings.home)
+
+
+@pytest.mark.parametrize("path", ["door/treasure.txt", "window"])
+def test_a_link_out_of_the_users_folder(path: str, outside: Path) -> None:
+    """It is not copied, so the agent makes a file of its own; not even with consent does that go through."""
+    with staged(delivery(write(path, "stolen"))) as stage:
         (stage.folder / "door").symlink_to(outside)
         (stage.folder / "window").symlink_to(outside / "treasure.txt")
-        result = stage.run()
-        assert_refused(stage, stage.call(tool, "coder"))
-        assert_ended_in_order(result, stage)
-        assert tree(outside) == before
+        before = tree(stage.folder)
+        assert stage.run().status == "waiting"
+        result = stage.go_on("approve")
+        assert (result.status, result.exit_code) == ("completed", 1)
+        assert path.partition("/")[0] in result.reason
+        assert tree(stage.folder) == before
+        assert tree(outside) == {"treasure.txt": "gold\n"}
 
 
 def test_a_link_that_a_command_makes(outside: Path) -> None:
@@ -130,15 +143,16 @@ def test_a_link_that_a_command_makes(outside: Path) -> None:
         assert tree(outside) == {"treasure.txt": "gold\n"}
 
 
-@pytest.mark.parametrize("path", ["../outside/treasure.txt", "{outside}/treasure.txt", "door/treasure.txt", "window"])
-def test_reading_beyond_the_workspace(path: str, outside: Path) -> None:
-    attempt = reply(call("read_file", path=path.format(outside=outside)))
-    with staged(attempts(attempt)) as stage:
+def test_reading_through_a_link_out_of_the_users_folder(outside: Path) -> None:
+    tries = [call("read_file", path="door/treasure.txt"), call("read_file", path="window")]
+    with staged(attempts(reply(*tries, call("search", pattern="gold")))) as stage:
         (stage.folder / "door").symlink_to(outside)
         (stage.folder / "window").symlink_to(outside / "treasure.txt")
         stage.run()
-        assert_refused(stage, stage.call("read_file", "coder"))
-        assert not occurrences("gold", stage.settings.home)
+        for row in stage.calls("read_file", "coder"):
+            assert_refused(stage, row)
+        assert "treasure" not in stage.call("search").result
+        assert not occurrences("gold\n", stage.settings.home)
 
 
 # -- secrets of the crew's own process ------------------------------------------------------------
@@ -164,8 +178,8 @@ def test_the_environment_of_the_crew(monkeypatch: pytest.MonkeyPatch) -> None:
         tape = Path("tape.yaml").resolve()
         result = stage.run(record=tape)
         assert result.exit_code == 0
-        counted = [c.result.split() for c in stage.calls("run_command")[1:]]
-        assert counted == [["exit", "code:", "0", "0"]] * len(LEAKS)
+        counted = [c.result.split()[-1] for c in stage.calls("run_command")[1:]]
+        assert counted == ["0"] * len(LEAKS)
         found = occurrences(canary, stage.settings.home) + occurrences(canary, stage.folder)
         assert not found
         assert canary not in tape.read_text() and token not in tape.read_text()
@@ -386,7 +400,7 @@ def test_spending_past_a_limit(kind: str, scope: str) -> None:
     walls = team(**{scope: limits(**{kind: WALLS[kind]})})
     script = played(
         {
-            "boss": [plan(CHANGE), delegate("change"), delegate("change"), finish()],
+            "boss": [plan(CHANGE), delegate("change"), finish(), finish(deliver=False)],
             "coder": [two, LOOK, hand_over()],
         }
     )

@@ -119,7 +119,9 @@ def test_the_deaths_were_everywhere(undisturbed: tuple[Story, float]) -> None:
     if not PLACES:
         pytest.skip("this test counts what the others of the module did")
     lines = [f"{count:4}  {place}" for place, count in PLACES.most_common()]
-    sys.stdout.write(f"undisturbed: {undisturbed[1]:.1f} s\n" + "\n".join(lines) + "\n")
+    sys.stdout.write(
+        f"\nundisturbed: {undisturbed[1]:.1f} s; killed at\n" + "\n".join(lines) + "\n"
+    )
     assert len(PLACES) >= 5
 
 

@@ -48,6 +48,11 @@ async def run_python(sandbox: Sandbox, workspace: Path, source: str) -> CommandR
     return await run(sandbox, workspace, "python attempt.py")
 
 
+def names_in(folder: Path) -> list[str]:
+    """Relative paths of everything in a folder, sorted."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
 def marked(marker: str) -> list[int]:
     """The host's processes that have this in their command line."""
     found: list[int] = []

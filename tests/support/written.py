@@ -67,7 +67,7 @@ def a_question(**values: Any) -> Question:
     return Question(**{**fields, **values})
 
 
-def a_row(kind: type[R], **values: Any) -> R:
+def a_row(kind: type[R], /, **values: Any) -> R:
     """A row; a column that is not given holds nothing."""
     nothing: dict[str, object] = {"str": "", "int": 0, "float": 0.0, "bool": False}
     empty = {f.name: nothing.get(str(f.type)) for f in fields(kind)}  # type: ignore[arg-type]

@@ -35,6 +35,14 @@ def marker() -> str:
     return "marker-" + secrets.token_hex(8)
 
 
+def at_least_two(marker: str) -> int:
+    """Wait until so many processes have this marker; how many they are, at last."""
+    deadline = time.monotonic() + 20
+    while (found := len(marked(marker))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
 class Peak:
     """The highest number that was seen while a test ran."""
 
@@ -93,8 +101,7 @@ async def test_a_cancelled_command_is_gone_when_the_caller_is_told(
 ) -> None:
     command = f"python -c 'import time; time.sleep(60)' {marker} & sleep 60; true {marker}"
     task = asyncio.create_task(run(sandbox, tmp_path, command))
-    while len(marked(marker)) < 2:
-        await asyncio.sleep(0.02)
+    await asyncio.to_thread(at_least_two, marker)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -120,10 +127,7 @@ def test_a_command_dies_with_the_process_that_runs_it(
     program = [sys.executable, "-c", source, kind, hidden]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with subprocess.Popen([*program, str(workspace)], env=environment) as parent:
-        deadline = time.monotonic() + 20
-        while len(marked(marker)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        started = len(marked(marker))
+        started = at_least_two(marker)
         parent.send_signal(signal.SIGKILL)
     assert started >= 2
     assert eventually_none(marker) == []
