@@ -65,7 +65,8 @@ class Lines(Silent):
 
     def listen(self, event: Event) -> None:
         """Show one event."""
-        self._stream.write(event_line(event, self._since) + "\n")
+        if line := event_line(event, self._since):
+            self._stream.write(line + "\n")
         self._stream.flush()
 
 
@@ -176,27 +177,49 @@ def _totals(board: Board) -> Text:
 
 
 def event_line(event: Event, since: float) -> str:
-    """One event as a line for people."""
-    who = " ".join(p for p in (one_line(event.agent, 40), one_line(event.thread, 40)) if p)
-    return f"{duration(event.at - since):>9}  {who or event.run}: {_phrase(event)}"
+    """One event as a line for people; empty for what a reader can do without."""
+    phrase = _phrase(event)
+    if not phrase:
+        return ""
+    who = " ".join(p for p in (one_line(event.agent, 40), _place(event.thread)) if p)
+    return f"{duration(event.at - since):>9}  {who or 'run ' + event.run:<18} {phrase}"
+
+
+def _place(thread: str) -> str:
+    """Where a delegation stands; the supervisor's own thread needs no place."""
+    return one_line(thread.strip("/"), 40)
 
 
 def _phrase(event: Event) -> str:
-    text = one_line(event.text, 200)
+    text = one_line(event.text, 160)
     said = f": {text}" if text else ""
-    news = event.state and not event.kind.endswith(event.state)
-    state = f" {one_line(event.state)}" if news else ""
-    match event.kind:
-        case "turn_started":
-            return f"asks its model, turn {event.turn}"
-        case "turn_ended":
-            spent = f"{counted(event.tokens, 'token')}, {of_turn(event.money)}"
-            return f"turn {event.turn} answered ({spent}){said}"
-        case "call_proposed" | "call_started" | "call_ended":
-            step = event.kind.removeprefix("call_")
-            return f"{one_line(event.tool)} {step}{state}{said}"
-        case "review_opened" | "review_decided":
+    match event.kind.partition("_")[0]:
+        case "turn":
+            return _turn(event, said)
+        case "call":
+            return _call(event, text)
+        case "thread":
+            return f"{'begins' if event.kind == 'thread_started' else 'hands over'}{said}"
+        case "review":
             step = event.kind.removeprefix("review_")
-            return f"review {one_line(event.review)} {step}{state}{said}"
+            return f"review {one_line(event.review)} {step}{said}"
+        case "run":
+            step = event.state or event.kind.removeprefix("run_")
+            return f"{one_line(step)}{said}"
         case _:
-            return f"{event.kind.replace('_', ' ')}{state}{said}"
+            return f"{event.kind.replace('_', ' ')}{said}"
+
+
+def _turn(event: Event, said: str) -> str:
+    if event.kind == "turn_started":
+        return ""
+    spent = f"{counted(event.tokens, 'token')}, {of_turn(event.money)}"
+    return f"answered ({spent}){said}"
+
+
+def _call(event: Event, text: str) -> str:
+    """A call when it starts, and its end if that was no success: a success shows in what comes next."""
+    tool = one_line(event.tool)
+    if event.kind == "call_started":
+        return f"{tool} {text}".rstrip()
+    return f"{tool} {event.state}: {text}" if event.state not in {"", "done"} else ""

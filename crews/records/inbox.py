@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
@@ -249,7 +250,7 @@ def _check_edit(row: ReviewRow, edit: dict[str, Any] | None) -> None:
     if row.kind != "budget":
         return
     try:
-        Limits.model_validate(edit)
+        new = getattr(Limits.model_validate(edit), which := str(row.about.get("which")), None)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -257,3 +258,9 @@ def _check_edit(row: ReviewRow, edit: dict[str, Any] | None) -> None:
             f"this is no limit: {place}: {first['msg']}",
             hint=f"limits are {', '.join(Limits.model_fields)}",
         ) from error
+    # Walls only move outwards: one that could come back would be met, and moved, for ever.
+    if new is not None and Decimal(str(new)) <= Decimal(str(row.about["limit"])):
+        raise UsageError(
+            f"a limit of {new} {which} is reached already",
+            hint=f"set it above {row.about['limit']}, or reject: the team then finishes with what it has",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -26,7 +27,7 @@ def written(found: Report) -> str:
     parts = [
         _head(found),
         _section("Result", _result(found)),
-        _section("Who did what", "\n\n".join(_work(w) for w in found.work)),
+        _section("Who did what", "\n\n".join(_work(w, found.summary) for w in found.work)),
         _section("Asked and decided", _table(_ASKED, [_asked(a) for a in found.asked])),
         _section("Refused", _table(_REFUSED, [_refused(r) for r in found.refusals])),
         _section("Changes", _changes(found.files, found.delivery)),
@@ -80,10 +81,10 @@ def _result(found: Report) -> str:
     return f"In the team's own words:\n\n{quoted(found.summary)}" if found.summary else ""
 
 
-def _work(work: Work) -> str:
+def _work(work: Work, summary: str) -> str:
     step = f", step {code(work.step)}" if work.step else ""
     title = f"### {code(work.agent)} at {code(work.path)}{step}: {cell(work.task, 120)}"
-    return "\n\n".join(p for p in (title, _used(work), _handed_over(work)) if p)
+    return "\n\n".join(p for p in (title, _used(work), _handed_over(work, summary)) if p)
 
 
 def _used(work: Work) -> str:
@@ -92,7 +93,7 @@ def _used(work: Work) -> str:
     return f"{state}; {counted(work.turns, 'turn')}, {counted(work.calls, 'call')}, {spent}."
 
 
-def _handed_over(work: Work) -> str:
+def _handed_over(work: Work, summary: str) -> str:
     given = work.handover
     lines = [f"- **flagged:** {cell(flag, 400)}" for flag in work.flags]
     if given is None:
@@ -101,16 +102,24 @@ def _handed_over(work: Work) -> str:
         lines.append(f"- verdict: **{given.verdict}**")
     lines += [f"- says it changed: {cell(change)}" for change in given.changes]
     if work.evidence:
-        lines.append(f"- evidence: {', '.join(_evidence(e) for e in work.evidence)}")
+        lines.append(f"- evidence: {_evidence(work.evidence)}")
     if work.kind != "brief":
         lines.append(f"- confidence, by its own account: {given.confidence:g}")
-    return f"{quoted(work.said)}\n\n{chr(10).join(lines)}".rstrip()
+    # What stands above as the result is not said twice.
+    said = "" if work.said == summary else quoted(work.said)
+    return f"{said}\n\n{chr(10).join(lines)}".strip()
 
 
-def _evidence(evidence: Evidence) -> str:
-    if evidence.state is None:
-        return f"{code(evidence.address)} (**no such call**)"
-    return f"{code(evidence.address)} {code(evidence.tool)} ({evidence.state})"
+def _evidence(named: Sequence[Evidence]) -> str:
+    """The calls that were named, counted by tool; what is missing or went wrong is named by place."""
+    done = Counter(e.tool for e in named if e.state == "done")
+    parts = [f"{code(tool)} x{count}" if count > 1 else code(tool) for tool, count in done.items()]
+    for evidence in named:
+        if evidence.state is None:
+            parts.append(f"{code(evidence.address)} (**no such call**)")
+        elif evidence.state != "done":
+            parts.append(f"{code(evidence.address)} {code(evidence.tool)} ({evidence.state})")
+    return ", ".join(parts)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -42,6 +42,8 @@ class Loop:
     ending: str
     """Tool that hands over; empty: the first answer without calls does."""
     began: float = 0.0
+    beyond: int = 0
+    """Requests beyond a wall, made so that the agent can hand over."""
 
     async def run(self) -> HandOver:
         """Work until the agent hands over; from wherever the journal says that the thread stands.
@@ -59,7 +61,8 @@ class Loop:
                 if outcome := self._overdue(talk):
                     return self._end(outcome)
                 talk = self._compacted(talk)
-                await self._turn(talk)
+                if outcome := await self._turn(talk):
+                    return self._end(outcome)
         finally:
             self.scene.journal.add_working_time(self.thread.path, time.monotonic() - self.began)
 
@@ -83,12 +86,16 @@ class Loop:
         shorter.add_results(shorter.calls)
         return shorter
 
-    async def _turn(self, talk: Conversation) -> None:
+    async def _turn(self, talk: Conversation) -> HandOver | None:
+        """One request and its answer; a hand-over where there may not be one more."""
         if self.scene.journal.stop_asked():
             raise StopRun("stopped by a human")
         finish_now = await metering.reserve(
             self.scene, self.thread, self.agent, talk, self._worked()
         )
+        self.beyond += finish_now
+        if finish_now and (self.beyond > 1 + GRACE_TURNS or not self.ending):
+            return _cut_off(talk)
         request = self._request(talk, forced=finish_now or self._last_turn(talk))
         self._tell("turn_started", turn=talk.turns)
         answer = await ask_model(self.scene, self.thread, request)
@@ -98,6 +105,7 @@ class Loop:
             "turn_ended", turn=turn.turn, tokens=turn.tokens, money=turn.money, text=_said(answer)
         )
         talk.add_turn(turn, calls)
+        return None
 
     def _request(self, talk: Conversation, *, forced: bool) -> ModelRequest:
         model = self.thread.model
@@ -139,7 +147,11 @@ class Loop:
         # An answer that was cut off may hold half a call: none of its calls happens.
         whole = uses if answer.stop_reason != "max_tokens" else uses[:-1]
         allowed = metering.calls_left(self.scene, self.thread)
-        return turn, [self._call(turn, i, use, i < allowed) for i, use in enumerate(whole)]
+        return turn, [
+            # An agent that has no calls left can still say so.
+            self._call(turn, i, use, i < allowed or use["name"] == self.ending)
+            for i, use in enumerate(whole)
+        ]
 
     def _call(self, turn: TurnRow, place: int, use: Block, allowed: bool) -> CallRow:
         tool = self.tools.get(use["name"])
@@ -227,10 +239,7 @@ class Loop:
             return HandOver(summary=_newest_text(talk))
         if talk.turns < self.agent.max_iter + GRACE_TURNS:
             return None
-        return HandOver(
-            summary=f"[ended by the engine after {talk.turns} turns without a hand-over]\n"
-            + _newest_text(talk)
-        )
+        return _cut_off(talk)
 
     def _end(self, outcome: HandOver) -> HandOver:
         journal, path = self.scene.journal, self.thread.path
@@ -277,6 +286,12 @@ def _said(answer: ModelAnswer) -> str:
 
 def _text(blocks: Sequence[Block]) -> str:
     return "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text")
+
+
+def _cut_off(talk: Conversation) -> HandOver:
+    """The hand-over that the engine makes for an agent that made none."""
+    head = f"[ended by the engine after {talk.turns} turns without a hand-over]"
+    return HandOver(summary=f"{head}\n{_newest_text(talk)}")
 
 
 def _newest_text(talk: Conversation) -> str:

@@ -68,7 +68,10 @@ def _finishing(scene: Scene, thread: ThreadRow) -> bool:
     fresh = scene.journal.thread(thread.path)
     if fresh is not None and fresh.finish_now:
         return True
-    return any(r.decision == "reject" for r in _decided(scene, "run"))
+    if not any(r.decision == "reject" for r in _decided(scene, "run")):
+        return False
+    scene.journal.set_thread(thread.path, finish_now=True)
+    return True
 
 
 def _decided(scene: Scene, scope: str) -> list[ReviewRow]:

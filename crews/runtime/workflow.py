@@ -66,6 +66,7 @@ async def activate(run: str, store: Store, settings: Settings, listener: Listene
     try:
         scene = await _scene(row, journal, settings, listener, model)
         scene.emit("run_started" if first else "run_resumed", text=row.goal)
+        _heed_stop(journal)
         last = await Tasking(scene).run()
         _complete(scene, last)
     except Waiting:
@@ -92,6 +93,18 @@ async def activate(run: str, store: Store, settings: Settings, listener: Listene
     finally:
         await source.aclose()
     return get_run(store, run)
+
+
+def _heed_stop(journal: Journal) -> None:
+    """End the run where a human decided so, whichever thread had asked and whatever could still go on."""
+    for review in inbox.list_reviews(journal.store, run=journal.run, state="decided"):
+        if review.decision == "stop":
+            spent = review.kind == "budget"
+            raise StopRun(
+                f"stopped by {review.decided_by} at review {review.id}"
+                + (f": the budget is spent. {review.reason}" if spent else ""),
+                exit_code=EXIT_BUDGET if spent else EXIT_FAILED,
+            )
 
 
 def _model(row: RunRow, settings: Settings, source: ModelSource) -> Model:

@@ -207,7 +207,7 @@ def _built(folder: Path, sheets: Sheets) -> TeamSpec | None:
         current.error(Place(), f"{at}: {first['msg']}", "correct the value")
         return None
     return TeamSpec(
-        name=folder.resolve().name or "team",
+        name=_name(folder),
         folder=folder.resolve(),
         agents=agents,
         tasks=tasks,
@@ -218,3 +218,9 @@ def _built(folder: Path, sheets: Sheets) -> TeamSpec | None:
 
 def _named(sheet: Sheet) -> list[dict[str, JsonValue]]:
     return [{**value, "name": name} for name, value in as_tables(sheet.data)]
+
+
+def _name(folder: Path) -> str:
+    """A team is called like its folder; the one that comes with the package is the default one."""
+    place = folder.resolve()
+    return "default" if place == bundled().resolve() else place.name or "team"

@@ -208,7 +208,7 @@ class Gate:
             text = f"A human refused this: <human>{review.answer}</human>"
             return self._denied(call, seat, text)
         if review.decision == "edit":
-            call = replace(call, arguments=dump(review.edited or {}))
+            call = self.journal.set_call(call, arguments=dump(review.edited or {}))
         try:
             tool, args = self._parse(call, seat)
             action = self._action(call, seat, tool, args)
@@ -245,7 +245,9 @@ class Gate:
             arguments=call.arguments,
             expected=evidence.expected(action) if action else call.expected,
         )
-        self.on_call(call, seat.agent, self.redactor.text(evidence.label(action)) if action else "")
+        if not seat.tools[call.tool].ends_thread:  # that the thread ends is told by the thread
+            label = self.redactor.text(evidence.label(action)) if action else ""
+            self.on_call(call, seat.agent, label)
         return call
 
     async def _run(self, call: CallRow, seat: Seat) -> CallRow:

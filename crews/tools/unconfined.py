@@ -1,8 +1,8 @@
 """How does a command run where the user has written `sandbox: none`?
 
 With all rights of this process: it can read and change whatever the user can, and reach the
-network. What stays: an environment without secrets, the limits, control sequences taken out of its
-output, and nothing left running.
+network. What stays: an environment without secrets, the limits (but the kernel counts none of
+root's processes), control sequences taken out of its output, and nothing left running.
 """
 
 from __future__ import annotations

@@ -98,12 +98,14 @@ def _share(pid: int) -> int:
 
 
 def _sum_of_lines(path: str, names: tuple[bytes, ...]) -> int | None:
-    """The lines `NAME: N kB` of these names, in bytes; None if the file cannot be read."""
+    """The lines `NAME: N kB` of these names, in bytes; None if we may not read the file."""
     try:
         with open(path, "rb") as lines:  # noqa: PTH123
             return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))
-    except OSError:
+    except PermissionError:
         return None
+    except OSError:  # the process has ended meanwhile
+        return 0
 
 
 @dataclass(slots=True)

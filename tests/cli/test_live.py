@@ -109,14 +109,13 @@ def test_one_line_an_event() -> None:
         lines.listen(one)
     assert "\n" + out.getvalue() == snapshot("""\
 
-     12 s  lead /: thread started: Make it faster
-     12 s  lead /: asks its model, turn 0
-     12 s  lead /: turn 0 answered (1,000 tokens, $0.0020)
-     12 s  lead /: delegate started
-     12 s  coder /0.0: thread started: Change app.py
-     12 s  coder /0.0: turn 0 answered (500 tokens, unknown)
-     12 s  coder /0.0: read_file started
-     12 s  RUN: run ended completed
+     12 s  lead               begins: Make it faster
+     12 s  lead               answered (1,000 tokens, $0.0020)
+     12 s  lead               delegate
+     12 s  coder 0.0          begins: Change app.py
+     12 s  coder 0.0          answered (500 tokens, unknown)
+     12 s  coder 0.0          read_file
+     12 s  run RUN            completed
 """)
 
 

@@ -80,7 +80,7 @@ def test_a_human_at_a_terminal_is_asked_at_once(journal: Journal, model: Message
 
 def test_what_is_left_open_at_a_terminal_waits(journal: Journal, model: MessagesServer) -> None:
     with Terminal(["-m", "crews", "run", "choose a port"], {"NO_COLOR": "1"}) as terminal:
-        assert "supervisor /: asks its model" in terminal.expect("q leave it open")
+        assert "ask_human Which port?" in terminal.expect("q leave it open")
         assert "\x1b[1m" not in terminal.seen
         terminal.send("q")
         terminal.expect("crews inbox answer")
@@ -111,7 +111,7 @@ def test_a_signal_ends_the_work_and_the_run_goes_on_later(
         )
         assert process.stderr is not None
         seen = ""
-        while "asks its model" not in seen:
+        while "begins" not in seen:
             line = process.stderr.readline()
             assert line, seen
             seen += line
@@ -124,12 +124,13 @@ def test_a_signal_ends_the_work_and_the_run_goes_on_later(
     assert run["status"] == "queued"
 
 
-def test_without_a_model_it_says_so_and_keeps_the_run(journal: Journal) -> None:
+def test_without_a_model_it_names_the_three_ways_out_and_makes_no_run(journal: Journal) -> None:
     ran = journal.process("run", "x")
     assert ran.code == 4
     assert "no model can be asked" in ran.err
-    run = journal.run("runs", "--json").json[0]["id"]
-    assert f"crews resume {run}" in ran.err
+    for way in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "--tape"):
+        assert way in ran.err
+    assert journal.run("runs", "--json").json == []
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def turn(journal: Journal, path: str = "/", number: int = 0, **values: Any) -> T
     return replace(row, **values)
 
 
-def call(journal: Journal, path: str = "/", turn: int = 0, place: int = 0, **values: Any) -> CallRow:
+def call(
+    journal: Journal, path: str = "/", turn: int = 0, place: int = 0, **values: Any
+) -> CallRow:
     """A proposed call; it is not recorded."""
     row = CallRow(
         run=journal.run, path=path, turn=turn, place=place, use_id=f"use-{turn}-{place}",

@@ -136,9 +136,7 @@ def test_a_part_cut_out_of_the_middle_is_found_however_it_is_renumbered(
 
 @settings(max_examples=30, deadline=None)
 @given(pair=st.lists(st.integers(1, LENGTH), min_size=2, max_size=2, unique=True))
-def test_every_swap_of_two_entries_is_found(
-    written: bytes, copies: Path, pair: list[int]
-) -> None:
+def test_every_swap_of_two_entries_is_found(written: bytes, copies: Path, pair: list[int]) -> None:
     found = copy(copies, written).by(
         ("update audit set sequence = 0 where sequence = ?", (pair[0],)),
         ("update audit set sequence = ? where sequence = ?", (pair[0], pair[1])),

@@ -226,7 +226,10 @@ def test_of_processes_that_decide_at_once_one_wins(url: str) -> None:
         assert decider.stdin is not None
         decider.stdin.write("go\n")
         decider.stdin.flush()
-    printed = {n: d.communicate(timeout=60)[0].split() for n, d in zip(("one", "two"), deciders, strict=True)}
+    printed = {
+        n: d.communicate(timeout=60)[0].split()
+        for n, d in zip(("one", "two"), deciders, strict=True)
+    }
     assert sorted(printed["one"] + printed["two"]) == sorted(r.id for r in asked)
     with open_store(url) as store:
         for name, ids in printed.items():

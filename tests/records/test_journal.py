@@ -171,7 +171,12 @@ def test_a_ruling_is_kept_before_anything_else_and_can_be_audited(store: Store) 
     verdict = Verdict("ask", "careful", "it hurts", (Finding("auth", "a.py", 3, "token"),))
     row = journal.rule_call(call(journal), verdict, "ann")
     assert row == journal.call("/", 0, 0)
-    assert (row.ruling, row.rule, row.reason, row.state) == ("ask", "careful", "it hurts", "proposed")
+    assert (row.ruling, row.rule, row.reason, row.state) == (
+        "ask",
+        "careful",
+        "it hurts",
+        "proposed",
+    )
     assert json.loads(row.findings)[0]["line"] == 3
     entry = audit.entries(store, journal.run)[-1]
     assert entry.kind == "verdict"
@@ -186,7 +191,12 @@ def test_a_hand_over_ends_a_thread(store: Store) -> None:
     journal.end_thread("/", handover, flags=["odd"], hash_after="h")
     row = journal.thread("/")
     assert row is not None
-    assert (row.state, row.outcome, row.flagged, row.hash_after) == ("done", handover, ("odd",), "h")
+    assert (row.state, row.outcome, row.flagged, row.hash_after) == (
+        "done",
+        handover,
+        ("odd",),
+        "h",
+    )
     assert row.ended_at is not None
 
 

@@ -182,7 +182,7 @@ class LedgerMachine(RuleBasedStateMachine):
         wall = ledger.reserve(self.journal, path, self.next[path], amount, NOW)
         spent, paid, turns = self.committed()
         own, _, _ = self.committed(path)
-        fits = (spent + tokens <= TOKENS and paid + money <= MONEY and turns + 1 <= TURNS)
+        fits = spent + tokens <= TOKENS and paid + money <= MONEY and turns + 1 <= TURNS
         assert (wall is None) == (fits and own + tokens <= OWN)
         if wall is None:
             self.open[path] = (tokens, money)

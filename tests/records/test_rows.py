@@ -59,9 +59,7 @@ def test_a_turn_counts_every_token(store: Store) -> None:
 
 
 def test_a_thread_reads_its_grant_and_its_limits(store: Store) -> None:
-    row = thread(
-        owned(store), grants='{"tools":["look"],"writes":true}', limits='{"money":"0.10"}'
-    )
+    row = thread(owned(store), grants='{"tools":["look"],"writes":true}', limits='{"money":"0.10"}')
     assert row.grant.tools == ("look",)
     assert row.grant.writes
     assert row.walls.money == Decimal("0.10")

@@ -74,9 +74,7 @@ def test_a_recorded_tape_comes_back_from_its_file(tmp_path: Path) -> None:
 
 def test_an_answer_is_found_by_thread_turn_and_request() -> None:
     here, later = body("a"), body("a", "one", "b")
-    tape = recorded(
-        entry("one", here), entry("two", later, 1), entry("other", here, thread="/0.0")
-    )
+    tape = recorded(entry("one", here), entry("two", later, 1), entry("other", here, thread="/0.0"))
     assert said(find(tape, "/", 0, here)) == "one"
     assert said(find(tape, "/", 1, later)) == "two"
     assert said(find(tape, "/0.0", 0, here)) == "other"

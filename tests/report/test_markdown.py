@@ -39,7 +39,7 @@ done; 1 turn, 2 calls, 1,100 tokens, $0.0015, 4.0 s.
 
 - **flagged:** it says that tests passed, but no call ran them
 - says it changed: app.py: x
-- evidence: `/0.0:0.0` `read_file` (done), `7.7` (**no such call**)
+- evidence: `read_file`, `7.7` (**no such call**)
 - confidence, by its own account: 0.8
 
 ### `reader` at `/0.1`: Read the notes

@@ -28,7 +28,7 @@ from tests.support.messages_api import MessagesServer
 from tests.support.reply import Reply, Text, Thinking, ToolUse
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+PATIENCE = 100.0
 """Seconds after which a child that neither ends nor is killed fails the test."""
 
 

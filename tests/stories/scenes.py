@@ -275,9 +275,11 @@ class Stage:
 
     def decide(self, decision: Decision, kind: str = "", **more: Any) -> Review:
         """Decide the one open review (of that kind)."""
-        return crews.decide(
-            self.open_review(kind).id, decision, by="ann", settings=self.settings, **more
-        )
+        return self.decide_one(self.open_review(kind).id, decision, **more)
+
+    def decide_one(self, review: str, decision: Decision, **more: Any) -> Review:
+        """Decide the review of that id."""
+        return crews.decide(review, decision, by="ann", settings=self.settings, **more)
 
     def go_on(self, decision: Decision, kind: str = "", **more: Any) -> Result:
         """Decide the one open review, and resume."""

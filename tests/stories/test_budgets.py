@@ -40,7 +40,7 @@ from tests.stories.scenes import (
 from tests.support.messages_api import Reply, Request, Usage
 from tests.support.scripts import Script, agent_of, call, reply, text
 
-USAGE = Usage(100, 10)
+USAGE = Usage(500, 100)
 """What every answer costs where a test counts."""
 
 
@@ -87,13 +87,13 @@ def test_turns(scope: str) -> None:
 
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
 def test_tokens(scope: str) -> None:
-    with staged(priced(looking(9)), team(**{scope: limits(tokens=6000)})) as stage:
+    with staged(priced(looking(9)), team(**{scope: limits(tokens=4500)})) as stage:
         stage.run()
         assert stage.open_review("budget").about["which"] == "tokens"
-        assert 0 < spent_tokens(stage) <= 6000
+        assert 0 < spent_tokens(stage) <= 4500
         # Room was left, but not for the longest answer that the model could have given.
         about = stage.open_review("budget").about
-        assert int(about["spent"]) + int(about["wanted"]) > 6000
+        assert int(about["spent"]) + int(about["wanted"]) > 4500
 
 
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
@@ -219,7 +219,7 @@ def test_editing_sets_another_limit() -> None:
         assert (result.status, result.exit_code) == ("completed", 0)
 
 
-@pytest.mark.parametrize("edit", [{"turns": 3}, {"turns": 2}, {"tokens": 10**9}, {}])
+@pytest.mark.parametrize("edit", [{"tokens": 10**9}, {}])
 def test_an_edit_that_does_not_move_the_wall_asks_again(edit: dict[str, Any]) -> None:
     with staged(looking(7), team(limits=limits(turns=3))) as stage:
         stage.run()
@@ -228,8 +228,10 @@ def test_an_edit_that_does_not_move_the_wall_asks_again(edit: dict[str, Any]) ->
         assert stage.go_on("edit", edit={"turns": 50}).exit_code == 0
 
 
-@pytest.mark.parametrize("edit", [{"turns": "many"}, {"turns": -1}, {"turn": 9}])
-def test_an_edit_that_is_no_limit_is_refused_at_once(edit: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "edit", [{"turns": 3}, {"turns": 2}, {"turns": "many"}, {"turns": -1}, {"turn": 9}]
+)
+def test_an_edit_that_sets_no_further_limit_is_refused(edit: dict[str, Any]) -> None:
     with staged(looking(7), team(limits=limits(turns=3))) as stage:
         stage.run()
         with pytest.raises(CrewsError, match="limit"):
@@ -372,7 +374,7 @@ def test_what_was_not_answered_is_not_counted() -> None:
         assert stage.open_review("model")
         result = stage.go_on("approve")
         assert (result.status, result.exit_code) == ("completed", 0)
-        assert result.usage.tokens == 5 * 110
+        assert result.usage.tokens == 5 * 600
 
 
 def approved_calls(stage: Stage) -> list[CallRow]:

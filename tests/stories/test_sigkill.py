@@ -130,13 +130,15 @@ def test_interrupted_at_the_command_line_it_can_be_resumed(
     number: signal.Signals, nursery: Nursery, undisturbed: tuple[Story, float], tmp_path: Path
 ) -> None:
     with Life(tmp_path / "life", nursery, BRAIN) as life:
-        process = _command(life)
-        if number == signal.SIGINT:
-            wait_for(lambda: len(life.server.requests) >= 5)
-        else:
-            wait_for(lambda: bool(life.running("run_command")))
-        process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE)
+        with _command(life) as process:
+
+            def now() -> bool:
+                in_a_turn = number == signal.SIGINT and len(life.server.requests) >= 5
+                return process.poll() is not None or in_a_turn or bool(life.running("run_command"))
+
+            wait_for(now)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=PATIENCE)
         life.note_death()
 
         assert process.returncode == 130, err

@@ -60,18 +60,20 @@ asyncio.run(main(sys.argv[1]))
 
 @pytest.fixture(scope="module")
 def readable() -> Generator[Path]:
-    """A folder with a Python and this package that everyone can read."""
+    """A folder with a Python and this package that everyone can read, and a `tmp`."""
     folder = Path(tempfile.mkdtemp(prefix="everyone-"))
-    folder.chmod(0o755)
-    base = Path(sys.base_prefix)
+    python, base = folder / "python", Path(sys.base_prefix)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    (folder / "bin").mkdir()
-    shutil.copy(Path(sys.executable).resolve(), folder / "bin" / version)
-    (folder / "bin" / "python3").symlink_to(version)
+    (python / "bin").mkdir(parents=True)
+    (folder / "tmp").mkdir()
+    (folder / "tmp").chmod(0o1777)
+    folder.chmod(0o755)
+    shutil.copy(Path(sys.executable).resolve(), python / "bin" / version)
+    (python / "bin" / "python3").symlink_to(version)
     without = shutil.ignore_patterns("site-packages", "test", "__pycache__", "config-*", "idlelib")
-    shutil.copytree(base / "lib" / version, folder / "lib" / version, ignore=without)
+    shutil.copytree(base / "lib" / version, python / "lib" / version, ignore=without)
     for library in (base / "lib").glob("libpython*"):
-        shutil.copy(library, folder / "lib")
+        shutil.copy(library, python / "lib")
     root = Path(__file__).resolve().parents[2]
     shutil.copytree(root / "crews", folder / "packages" / "crews", ignore=without)
     yield folder
@@ -85,9 +87,10 @@ def as_user(readable: Path, kind: str) -> list[str]:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{readable / 'packages'}:{packages}",
         "HOME": "/nonexistent",
+        "TMPDIR": str(readable / "tmp"),
     }
     done = subprocess.run(
-        [readable / "bin" / "python3", "-B", "-c", PROGRAM, kind],
+        [readable / "python" / "bin" / "python3", "-B", "-c", PROGRAM, kind],
         env=environment,
         cwd="/",
         user=USER if os.getuid() == 0 else None,
