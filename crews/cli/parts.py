@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,15 +64,19 @@ def _why(review: ReviewRow) -> str:
 
 
 def _findings(review: ReviewRow) -> str:
-    found: list[dict[str, Any]] = json.loads(review.findings)
-    return "\n".join(_finding(f) for f in found)
+    """One line a file and category: which lines, and what was seen there."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for found in json.loads(review.findings):
+        place = (str(found.get("path", "")), str(found.get("category", "")))
+        groups.setdefault(place, []).append(found)
+    return "\n".join(_finding(*place, found) for place, found in groups.items())
 
 
-def _finding(found: dict[str, Any]) -> str:
-    line = f":{found['line']}" if found.get("line") else ""
-    place = f"{visible(str(found.get('path', '')))}{line}"
-    detail = visible(str(found.get("detail", "")))
-    return " ".join(f"{place} {found.get('category', '')}: {detail}".split())
+def _finding(path: str, category: str, found: Sequence[dict[str, Any]]) -> str:
+    lines = sorted({int(f["line"]) for f in found if f.get("line")})
+    where = f":{','.join(map(str, lines))}" if lines else ""
+    details = dict.fromkeys(str(f.get("detail", "")) for f in found)
+    return " ".join(f"{visible(path)}{where} {category}: {visible('; '.join(details))}".split())
 
 
 def _brief(review: ReviewRow) -> Iterator[Part]:

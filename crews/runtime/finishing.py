@@ -173,8 +173,8 @@ class FinishTool(Tool[FinishArgs]):
             title=_title(changes, options.source if options.apply else None),
             subject=subject,
             content_hash=changes.hash,
-            rule=verdict.rule,
-            reason=verdict.reason,
+            rule=", ".join(dict.fromkeys([*(c.rule for c in collected), verdict.rule])),
+            reason=" ".join(dict.fromkeys([*(c.reason for c in collected), verdict.reason])),
             role=verdict.role,
             findings=verdict.findings or _findings(collected),
         )

@@ -253,7 +253,8 @@ class Loop:
         """The hand-over for a reader; a brief travels as JSON."""
         if self.thread.kind == "brief" and outcome.summary.startswith("{"):
             return Brief.model_validate_json(outcome.summary).what[:200]
-        return outcome.summary.partition("\n")[0][:200]
+        verdict = f"{outcome.verdict}s: " if outcome.verdict else ""
+        return verdict + outcome.summary.partition("\n")[0][:200]
 
     def _worked(self) -> float:
         return time.monotonic() - self.began

@@ -18,7 +18,7 @@ from crews.records.store import open_store
 from crews.runtime.conversation import SHORT, Conversation
 from tests.records import builders
 
-USE = {"type": "tool_use", "id": "use-0-0", "name": "touch", "input": {}}
+USE: dict[str, Any] = {"type": "tool_use", "id": "use-0-0", "name": "touch", "input": {}}
 SAID = {"type": "text", "text": "I look."}
 
 

@@ -52,6 +52,19 @@ class Story:
     files: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When an undisturbed run asked its models, and when it ended; seconds from its start."""
+
+    asked: tuple[float, ...]
+    end: float
+
+    def at(self, moment: float) -> tuple[int, float]:
+        """How many requests had been made at a moment, and the seconds since the last of them."""
+        before = [at for at in self.asked if at <= moment]
+        return len(before), moment - max(before, default=0.0)
+
+
 @dataclass(slots=True)
 class Life:
     """One run, from its kickoff through its deaths to its end; a context manager."""
@@ -105,10 +118,20 @@ class Life:
         child.kill()
         self.note_death()
 
+    def die_at(self, moment: float, rhythm: Rhythm) -> None:
+        """Be killed where an undisturbed run was at that moment, however fast the machine is now."""
+        requests, seconds = rhythm.at(moment)
+        child = self.start()
+        while len(self.server.requests) < requests and child.wait(0.005) is None:
+            pass
+        child.wait(seconds)
+        child.kill()
+        self.note_death()
+
     def die_when(self, when: Callable[[], bool]) -> None:
         """Work on the run, and be killed as soon as something holds."""
         child = self.start()
-        wait_for(when)
+        wait_for(lambda: child.wait(0) is not None or when())
         child.kill()
         self.note_death()
 
@@ -116,6 +139,13 @@ class Life:
         """Keep what is known now that nobody works on the run."""
         turns = frozenset() if self.run is None else frozenset(self.recorded())
         self.deaths.append(Death(tuple(self.places()), len(self.server.requests), turns))
+
+    def live_undisturbed(self) -> Rhythm:
+        """Run from the kickoff to the end, and measure it."""
+        began = time.time()
+        self.live_on()
+        end = time.time() - began
+        return Rhythm(tuple(r.time - began for r in self.server.requests), end)
 
     def live_on(self) -> None:
         """Resume, and decide what a human is asked, until the run ends."""
@@ -134,6 +164,9 @@ class Life:
     def decide(self) -> None:
         """Be the human who looks whether the command has left its line, and tells the truth."""
         for review in self.open_reviews():
+            if review.kind == "question":
+                crews.decide(review.id, "answer", reason="Yes.", settings=self.settings)
+                continue
             if review.kind != "unknown":
                 raise AssertionError(f"nobody should have to be asked this: {review}")
             truth = "done" if self.left_its_line(str(review.about["arguments"])) else "not done"

@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ import pytest
 from crews.errors import SandboxUnavailable
 from crews.tools.sandbox import choose
 from tests.stories.children import PATIENCE, Nursery
-from tests.stories.lives import Life, Story, wait_for
+from tests.stories.lives import Life, Rhythm, Story, wait_for
 from tests.stories.press import press
 from tests.stories.teams import GOAL, PRINTED
 
@@ -46,41 +45,39 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> tuple[Story, float]:
-    """What a run leaves behind that nobody kills, and how many seconds it takes."""
+def undisturbed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> tuple[Story, Rhythm]:
+    """What a run leaves behind that nobody kills, and when it did what."""
     with Life(tmp_path_factory.mktemp("undisturbed") / "life", nursery, BRAIN) as life:
-        began = time.monotonic()
-        life.live_on()
-        seconds = time.monotonic() - began
+        rhythm = life.live_undisturbed()
         life.check_paid_once()
         assert len(life.server.requests) == len(life.recorded())
         story = life.story()
     assert story.files == {**PRINTED, **MARKS}
-    return story, seconds
+    return story, rhythm
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_killed_at_any_moment_it_goes_on_where_it_was(
-    group: int, nursery: Nursery, undisturbed: tuple[Story, float], tmp_path: Path
+    group: int, nursery: Nursery, undisturbed: tuple[Story, Rhythm], tmp_path: Path
 ) -> None:
-    story, seconds = undisturbed
+    story, rhythm = undisturbed
     chance = random.Random(SEED + group)
     for number in range(DEATHS_A_GROUP):
         with Life(tmp_path / str(number), nursery, BRAIN) as life:
-            life.die_after(chance.uniform(0, seconds))
+            life.die_at(chance.uniform(0, rhythm.end), rhythm)
             PLACES.update(life.deaths[0].places)
             life.live_on()
             _check(life, story)
 
 
 def test_killed_again_and_again_it_still_gets_there(
-    nursery: Nursery, undisturbed: tuple[Story, float], tmp_path: Path
+    nursery: Nursery, undisturbed: tuple[Story, Rhythm], tmp_path: Path
 ) -> None:
-    story, seconds = undisturbed
+    story, rhythm = undisturbed
     chance = random.Random(SEED)
     with Life(tmp_path / "life", nursery, BRAIN) as life:
         while life.places() != ["run completed"] and len(life.deaths) < MOST_DEATHS:
-            life.die_after(chance.uniform(0.1, 0.4) * seconds)
+            life.die_after(chance.uniform(0.1, 0.4) * rhythm.end)
             life.decide()
             PLACES.update(life.deaths[-1].places)
         life.live_on()
@@ -93,7 +90,7 @@ def test_a_command_that_was_running_is_not_run_again_unasked(
     happened: bool,
     truth: str,
     nursery: Nursery,
-    undisturbed: tuple[Story, float],
+    undisturbed: tuple[Story, Rhythm],
     tmp_path: Path,
 ) -> None:
     def now() -> bool:
@@ -114,20 +111,21 @@ def test_a_command_that_was_running_is_not_run_again_unasked(
         assert life.press.files == {**PRINTED, **MARKS}
 
 
-def test_the_deaths_were_everywhere(undisturbed: tuple[Story, float]) -> None:
+def test_the_deaths_were_everywhere(undisturbed: tuple[Story, Rhythm]) -> None:
     """Says where the runs of this module were killed; a net that catches one place is no net."""
     if not PLACES:
         pytest.skip("this test counts what the others of the module did")
     lines = [f"{count:4}  {place}" for place, count in PLACES.most_common()]
     sys.stdout.write(
-        f"\nundisturbed: {undisturbed[1]:.1f} s; killed at\n" + "\n".join(lines) + "\n"
+        f"\nundisturbed: {undisturbed[1].end:.1f} s; killed at\n" + "\n".join(lines) + "\n"
     )
     assert len(PLACES) >= 5
+    assert PLACES["run completed"] < PLACES.total() / 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_at_the_command_line_it_can_be_resumed(
-    number: signal.Signals, nursery: Nursery, undisturbed: tuple[Story, float], tmp_path: Path
+    number: signal.Signals, nursery: Nursery, undisturbed: tuple[Story, Rhythm], tmp_path: Path
 ) -> None:
     with Life(tmp_path / "life", nursery, BRAIN) as life:
         with _command(life) as process:
