@@ -242,13 +242,34 @@ def _check(
 
 
 def _check_edit(row: ReviewRow, edit: dict[str, Any] | None) -> None:
-    """Limits that cannot be read would break the run each time that it goes on."""
+    """What can never be done is said now, not when the run goes on."""
     if edit is None:
         raise UsageError(
             "an edit needs what is to be done instead", hint="give it with --set NAME=VALUE"
         )
-    if row.kind != "budget":
-        return
+    if row.kind == "change_set":
+        _check_files(row, edit)
+    if row.kind == "budget":
+        _check_limit(row, edit)
+
+
+def _check_files(row: ReviewRow, edit: dict[str, Any]) -> None:
+    """A name that is not in the change set would leave in what the human means to leave out."""
+    known: list[str] = [f["path"] for f in row.about.get("files", [])]
+    named = [*edit.get("files", {}), *edit.get("drop", [])]
+    if unknown := [path for path in named if path not in known]:
+        raise UsageError(
+            f"not in the change set: {', '.join(unknown)}", hint=f"it holds: {', '.join(known)}"
+        )
+    if strange := edit.keys() - {"files", "drop"}:
+        raise UsageError(
+            f"an edit of a change set has no `{min(strange)}`",
+            hint="`files` holds other texts by path, `drop` paths that are left out",
+        )
+
+
+def _check_limit(row: ReviewRow, edit: dict[str, Any]) -> None:
+    """Limits that cannot be read would break the run each time that it goes on."""
     try:
         new = getattr(Limits.model_validate(edit), which := str(row.about.get("which")), None)
     except ValidationError as error:

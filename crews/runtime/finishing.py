@@ -83,13 +83,17 @@ class FinishTool(Tool[FinishArgs]):
                 "or finish with `deliver` false."
             )
         changes = change_set(self._scene.workspace)
-        if review.decision == "edit":
-            edited = self._edit(changes, review, context)
-            return self._release(edited)
-        if changes.hash != review.content_hash and changes.hash != self._scene.row().approved_hash:
+        wanted = _edited(changes, review) if review.decision == "edit" else changes
+        made = self._scene.row().approved_hash
+        # After an interruption the edit may be made in part: what it leads to is the same all the same.
+        if changes.hash != review.content_hash and wanted.hash != made:
             inbox.void_review(self._scene.journal, review, "the change set has changed since")
             return await self.run(args, context)
-        return self._release(changes)
+        if wanted.hash != changes.hash:
+            self._take_over(changes, wanted, context)
+        if wanted.is_empty:
+            return ToolResult("Finished. A human left every change out.")
+        return self._release(wanted)
 
     def handover(self, args: FinishArgs) -> HandOver:
         """The report is the supervisor's hand-over."""
@@ -189,24 +193,13 @@ class FinishTool(Tool[FinishArgs]):
 
     # -- after the human ----------------------------------------------------------------------
 
-    def _edit(self, changes: ChangeSet, review: ReviewRow, context: ToolContext) -> ChangeSet:
-        """The change set as the human wrote it, judged again; the workspace follows it."""
-        if changes.hash == self._scene.row().approved_hash:
-            return changes
-        edit = review.edited or {}
-        present = {f.path for f in changes.files}
-        try:
-            wanted = changes.with_files(edit.get("files", {}))
-            # A file that is no longer in the set was dropped before the run was interrupted here.
-            wanted = wanted.without([p for p in edit.get("drop", ()) if p in present])
-        except CrewsError as error:
-            raise ToolError(f"The human's edit cannot be made: {error.what}") from error
+    def _take_over(self, changes: ChangeSet, wanted: ChangeSet, context: ToolContext) -> None:
+        """Have policy judge what the human wrote, and the workspace follow it."""
         verdict = self._judge(wanted, context)
         if verdict.ruling == "deny":
             raise ToolError(f"Denied by policy after the edit ({verdict.rule}): {verdict.reason}")
         self._scene.journal.set_run(approved_hash=wanted.hash)
         become(self._scene.workspace, changes, wanted)
-        return wanted
 
     def _release(self, changes: ChangeSet) -> ToolResult:
         """Mark the changes as approved and apply them, if the run was asked to."""
@@ -230,6 +223,18 @@ def authors(threads: tuple[ThreadRow, ...], calls: tuple[CallRow, ...]) -> set[s
         for c in calls
         if c.path in able and c.state == "done" and c.effect in {"write", "execute"}
     }
+
+
+def _edited(changes: ChangeSet, review: ReviewRow) -> ChangeSet:
+    """The change set as the human wrote it."""
+    edit = review.edited or {}
+    # A file that is not in the set any more was dropped before the run was interrupted here.
+    present = {f.path for f in changes.files}
+    try:
+        wanted = changes.with_files({p: t for p, t in edit.get("files", {}).items() if p in present})
+        return wanted.without([p for p in edit.get("drop", ()) if p in present])
+    except CrewsError as error:
+        raise ToolError(f"The human's edit cannot be made: {error.what}") from error
 
 
 def become(workspace: Workspace, changes: ChangeSet, wanted: ChangeSet) -> None:

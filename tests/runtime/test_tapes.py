@@ -50,9 +50,8 @@ def play(stage: Stage, tape: Path, home: str = "elsewhere", **options: Any) -> R
     """Play the tape in another home, where no model can be asked."""
     settings = Settings(home=Path(home).resolve())
     given: dict[str, Any] = {"team": stage.team, "workspace": stage.folder, "apply": False}
-    return crews.kickoff(
-        "Make it so", tape=tape, settings=settings, ask=approving, **{**given, **options}
-    )
+    given |= {"ask": approving, **options}
+    return crews.kickoff("Make it so", tape=tape, settings=settings, **given)
 
 
 def test_a_recorded_run_plays_again_without_a_model() -> None:

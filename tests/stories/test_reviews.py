@@ -292,11 +292,28 @@ def test_a_text_that_a_human_writes_is_what_is_applied() -> None:
         assert stage.cli("diff", stage.id)[1].count("+a human's") == 1
 
 
+def test_a_change_set_of_which_nothing_is_left() -> None:
+    with staged(delivery(BOTH)) as stage:
+        stage.run()
+        result = stage.go_on("edit", edit={"drop": ["a.txt", "b.txt"]})
+        assert (result.status, result.exit_code, result.reason) == ("completed", 0, "")
+        assert tree(stage.folder) == ONE
+
+
 @pytest.mark.parametrize(
-    "edit", [{"files": {"b.txt": "AKIA1234567890ABCDEF\n"}}, {"drop": ["no.txt"]}, {"files": {"no.txt": ""}}]
+    "edit", [{"drop": ["b.tx"]}, {"files": {"c.txt": ""}}, {"drop": ["b.txt"], "path": "b.txt"}, None]
 )
-def test_an_edit_that_cannot_be_is_told_and_asked_again(edit: dict[str, Any]) -> None:
-    """What a human writes is judged too; the supervisor finishes again, and the human is asked again."""
+def test_an_edit_of_what_is_not_there_is_refused_at_once(edit: dict[str, Any] | None) -> None:
+    with staged(delivery(BOTH)) as stage:
+        stage.run()
+        with pytest.raises(CrewsError):
+            stage.decide("edit", edit=edit)
+        assert stage.open_review("change_set")
+
+
+def test_a_human_s_text_is_judged_by_policy_too() -> None:
+    """The supervisor finishes again, and the human is asked again."""
+    edit = {"files": {"b.txt": "AKIA1234567890ABCDEF\n"}}
     key = rule("no-keys", "deny", content="secrets")
     script = played(
         {

@@ -1,0 +1,133 @@
+"""Is a run a CrewAI crew whose agents are ours, quiet, and open to our control signals?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from crews.errors import StopRun, Waiting
+from crews.runtime import crew
+from crews.teams.spec import AgentSpec
+
+SPEC = AgentSpec(name="ann", role="Ann", goal="Do {it}", backstory="Did {that}")
+
+
+async def never() -> str:
+    raise AssertionError("nobody asked for this")
+
+
+async def fine() -> str:
+    return "It is {done}."
+
+
+def test_nothing_leaves_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("CREWAI_DISABLE_TELEMETRY", "CREWAI_DISABLE_TRACKING", "CREWAI_TRACING_ENABLED")
+    for name in (*names, "CREWAI_STORAGE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    crew.quiet(Path("storage"))
+    assert [os.environ[n] for n in names] == ["true", "true", "false"]
+    assert os.environ["CREWAI_STORAGE_DIR"] == "storage"
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREWAI_STORAGE_DIR", "mine")
+    crew.quiet(Path("storage"))
+    assert os.environ["CREWAI_STORAGE_DIR"] == "mine"
+
+
+def test_a_delegation_is_a_task_of_a_fresh_agent() -> None:
+    made: list[int] = []
+
+    async def execute() -> str:
+        made.append(len(made))
+        return await fine()
+
+    async def both() -> list[str]:
+        one = crew.run_task("work", "a result", SPEC, execute)
+        return [await one, await crew.run_task("work", "a result", SPEC, execute)]
+
+    assert asyncio.run(both()) == ["It is {done}."] * 2
+    assert made == [0, 1]
+
+
+def test_several_run_at_once() -> None:
+    running, most = 0, 0
+
+    async def execute() -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return ""
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(crew.run_task("w", "r", SPEC, execute) for _ in range(4)))
+
+    asyncio.run(all_of_them())
+    assert most == 4
+
+
+@pytest.mark.parametrize("signal", [Waiting("x"), StopRun("x"), KeyboardInterrupt(), OSError("x")])
+def test_signals_and_errors_come_through_and_nothing_runs_again(signal: BaseException) -> None:
+    runs: list[int] = []
+
+    async def execute() -> str:
+        runs.append(1)
+        raise signal
+
+    with pytest.raises(type(signal)):
+        asyncio.run(crew.run_task("work", "a result", SPEC, execute))
+    assert runs == [1]
+
+
+def test_a_crew_runs_its_tasks_in_order_each_by_its_own_agent() -> None:
+    order: list[str] = []
+
+    def executor(name: str) -> crew.Execute:
+        async def execute() -> str:
+            order.append(name)
+            return name
+
+        return execute
+
+    async def kick_off() -> None:
+        agents = [crew.make_agent(SPEC, executor(n)) for n in "abc"]
+        tasks = [
+            crew.make_task("do {it}", "x", agent, n) for n, agent in zip("abc", agents, strict=True)
+        ]
+        await crew.kick_off("team", agents, tasks)
+
+    asyncio.run(kick_off())
+    assert order == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("signal", [Waiting("x"), StopRun("x"), OSError("x")])
+def test_a_signal_ends_the_crew_at_once(signal: BaseException) -> None:
+    async def execute() -> str:
+        raise signal
+
+    async def kick_off() -> None:
+        agents = [crew.make_agent(SPEC, execute), crew.make_agent(SPEC, never)]
+        tasks = [crew.make_task("do", "x", agent) for agent in agents]
+        await crew.kick_off("team", agents, tasks)
+
+    with pytest.raises(type(signal)):
+        asyncio.run(kick_off())
+
+
+def test_an_agent_has_no_tools_but_those_behind_the_gate() -> None:
+    agent = crew.make_agent(SPEC, never)
+    assert not agent.tools
+    assert agent.get_delegation_tools([]) == []
+    assert not agent.allow_delegation
+    with pytest.raises(NotImplementedError):
+        agent.execute_task(None)  # pyright: ignore[reportArgumentType]
+
+
+def test_it_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(crew.run_task("work", "a result", SPEC, fine))
+    assert capfd.readouterr() == ("", "")

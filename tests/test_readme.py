@@ -1,0 +1,68 @@
+"""Is what the README shows true?"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from crews.cli.app import app
+from crews.errors import EXIT_CODES
+from crews.teams.loader import check_team
+from crews.tools.registry import TOOL_NAMES
+from tests.support.messages_api import MessagesServer
+from tests.support.scripts import call, reply, scripted
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def write_team(folder: Path) -> Path:
+    """The team that the README shows, as its three files."""
+    folder.mkdir(parents=True)
+    for block in blocks("yaml"):
+        name = block.partition("\n")[0].removeprefix("# ")
+        (folder / name).write_text(block, encoding="utf-8")
+    return folder
+
+
+def test_the_team_is_right(tmp_path: Path) -> None:
+    team = write_team(tmp_path / "team")
+    assert {p.name for p in team.iterdir()} == {"agents.yaml", "tasks.yaml", "policy.yaml"}
+    assert check_team(team, known_tools=TOOL_NAMES) == ()
+
+
+def test_every_command_exists() -> None:
+    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    shown = set(re.findall(r"crews ([a-z]+)\b", "\n".join(re.findall(r"`(crews [^`]*)`", README))))
+    assert shown - {"run"} <= known
+    assert "run" in known
+
+
+def test_the_exit_codes_are_the_real_ones() -> None:
+    sentence = README[README.index("Exit codes:") :].partition(".\n")[0]
+    assert [int(n) for n in re.findall(r"\b(\d+) [a-z]", sentence)] == list(EXIT_CODES)
+
+
+def test_the_script_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_team(tmp_path / "teams" / "docs")
+    script = scripted({"editor": [reply(call("finish", summary="All sorted.", confidence=0.9))]})
+    with MessagesServer(script) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        ran = subprocess.run(
+            [sys.executable, "-c", blocks("python")[0]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert "All sorted." in ran.stdout
