@@ -5,6 +5,7 @@
     │   └── TeamError (2)         what is wrong in a team's files, all problems at once
     ├── KeyMissing (4)            no model can be asked: no key, no endpoint, no tape
     ├── ModelAuthError (4)        the model's endpoint refused the key
+    ├── ModelError (1)            every retry and every fallback failed
     ├── BudgetSpent (5)           a limit was reached and nobody extended it
     ├── Denied (6)                policy, or a human, refused
     ├── TapeMismatch (1)          a request differs from the one on the tape

@@ -133,7 +133,7 @@ def demo(
 ) -> None:
     """Watch a team at work on a sample project; needs no key."""
     from crews.cli.driving import View, carry
-    from crews.cli.showing import demo_asker, demo_epilogue, demo_request
+    from crews.cli.showing import demo_asker, demo_epilogue, demo_opening, demo_request
     from crews.settings import load
 
     asker = None if decide is None else demo_asker(decide)

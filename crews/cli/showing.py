@@ -1,4 +1,4 @@
-"""How does the command line reach the demo? By these three names, loaded only when it is shown."""
+"""How does the command line reach the demo? By these four names, loaded only when it is shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ def demo_request(folder: Path | None, live: bool) -> api.Kickoff:
     from crews.demo.play import prepare
 
     return prepare(folder, live=live)
+
+
+def demo_opening(request: api.Kickoff) -> str:
+    """What to say before the demo begins."""
+    from crews.demo.play import opening
+
+    return opening(request)
 
 
 def demo_asker(choice: str) -> api.Asker:

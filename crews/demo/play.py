@@ -14,6 +14,7 @@ from typing import Literal
 from crews.api import Answer, Asker, Kickoff, Result, changes
 from crews.errors import UsageError
 from crews.records.rows import ReviewRow
+from crews.records.tape import load_tape
 from crews.settings import load
 
 GOAL = "Find all Python files with SQL queries and add parameterized query handling."
@@ -78,6 +79,14 @@ def tests_of(folder: Path) -> tuple[bool, str]:
     )
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return done.returncode == 0, " · ".join(lines[-2:]) if lines else ""
+
+
+def opening(request: Kickoff) -> str:
+    """What the demo says before it begins: where the sample is, and who answers."""
+    place = f"A small shop was copied to {request.workspace}."
+    if request.tape is None:
+        return f"{place} A real model answers."
+    return f"{place} {' '.join(load_tape(Path(request.tape)).note.split())}"
 
 
 def epilogue(request: Kickoff, result: Result) -> str:

@@ -231,7 +231,9 @@ def _edited(changes: ChangeSet, review: ReviewRow) -> ChangeSet:
     # A file that is not in the set any more was dropped before the run was interrupted here.
     present = {f.path for f in changes.files}
     try:
-        wanted = changes.with_files({p: t for p, t in edit.get("files", {}).items() if p in present})
+        wanted = changes.with_files(
+            {p: t for p, t in edit.get("files", {}).items() if p in present}
+        )
         return wanted.without([p for p in edit.get("drop", ()) if p in present])
     except CrewsError as error:
         raise ToolError(f"The human's edit cannot be made: {error.what}") from error

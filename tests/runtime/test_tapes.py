@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def approving(review: ReviewRow) -> Answer:
 @contextmanager
 def recorded(
     files: dict[str, str] | None = None, **options: Any
-) -> Iterator[tuple[Stage, Path, Result]]:
+) -> Generator[tuple[Stage, Path, Result]]:
     """A stage, the tape of a run that was approved, and its result; the model is gone."""
     tape = Path("run.jsonl").resolve()
     with staged(delivery(READ, write(content="two\n")), files=files) as stage:
@@ -233,7 +233,7 @@ def test_no_other_file_is_written_over(name: str) -> None:
 
 def test_a_replay_waits_where_the_tape_says_so() -> None:
     path = Path("tape.yaml")
-    answer = {"thread": "/", "turn": 0, "model": "m", "answer": [], "pause": 0.05}
+    answer: dict[str, Any] = {"thread": "/", "turn": 0, "model": "m", "answer": [], "pause": 0.05}
     path.write_text(json.dumps({"note": "", "answers": [answer]}), encoding="utf-8")
     slept: list[float] = []
 

@@ -12,6 +12,7 @@ forks a child, which works on a real run, in a real process, and dies a real dea
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import select
@@ -28,6 +29,11 @@ from tests.support.messages_api import MessagesServer
 from tests.support.reply import Reply, Text, Thinking, ToolUse
 
 ROOT = Path(__file__).resolve().parents[2]
+NEEDED = (
+    "crewai", "crews.api", "crews.report", "crews.runtime.workflow", "crews.teams.loader",
+    "crews.tools.copying", "crews.tools.registry", "genai_prices",
+)  # fmt: skip
+"""What every run imports."""
 PATIENCE = 100.0
 """Seconds after which a child that neither ends nor is killed fails the test."""
 
@@ -150,14 +156,8 @@ def _warm_up() -> None:
     Raises:
         AssertionError: something of it still goes on, so that a fork would copy half of it.
     """
-    import crewai
-
-    import crews.report
-    import crews.runtime.workflow
-    import crews.teams.loader
-    import crews.tools.copying
-
-    del crewai, crews
+    for module in NEEDED:
+        importlib.import_module(module)
     asyncio.run(_ask_once())
     if threading.active_count() > 1:
         raise AssertionError(f"these still run: {threading.enumerate()}")

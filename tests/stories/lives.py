@@ -137,8 +137,9 @@ class Life:
 
     def note_death(self) -> None:
         """Keep what is known now that nobody works on the run."""
-        turns = frozenset() if self.run is None else frozenset(self.recorded())
-        self.deaths.append(Death(tuple(self.places()), len(self.server.requests), turns))
+        recorded = [] if self.run is None else self.recorded()
+        places, seen = tuple(self.places()), len(self.server.requests)
+        self.deaths.append(Death(places, seen, frozenset(recorded)))
 
     def live_undisturbed(self) -> Rhythm:
         """Run from the kickoff to the end, and measure it."""

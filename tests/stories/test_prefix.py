@@ -25,8 +25,14 @@ from tests.support.scripts import Script, agent_of, call, reply, scripted, task_
 DECODER = json.JSONDecoder()
 BLANK = " \t\r\n"
 MARK = '"cache_control"'
-AWKWARD = {"z": 1.0, "a": {"ü": "\u2028 \"quoted\" \\ / é \U0001f372", "nothing": None}, "tiny": 1e-7,
-           "big": 2**60, "list": [True, [], {}], "": "no name"}  # fmt: skip
+AWKWARD: dict[str, object] = {
+    "z": 1.0,
+    "a": {"ü": '\u2028 "quoted" \\ / é \U0001f372', "nothing": None},
+    "tiny": 1e-7,
+    "big": 2**60,
+    "list": [True, [], {}],
+    "": "no name",
+}
 """A tool's arguments, in an order and in ways of writing that a careless copy would change."""
 
 

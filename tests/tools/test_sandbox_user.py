@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sandboxes import NO_BWRAP
+from tests.support.sandboxes import NO_BWRAP, SKIPPED
 
 USER = 23_456
 PROGRAM = """
@@ -110,7 +110,7 @@ def as_user(readable: Path, kind: str) -> list[str]:
 )
 def test_an_ordinary_user_is_confined_too(readable: Path, kind: str) -> None:
     if kind == "bubblewrap" and NO_BWRAP:
-        pytest.skip("CREWS_TEST_NO_BWRAP=1")
+        pytest.skip(SKIPPED)
     proof, tests, metadata, bomb, own = as_user(readable, kind)
     assert proof == "''"
     assert tests == f" | OK|{USER if os.getuid() == 0 else os.getuid()}|"
