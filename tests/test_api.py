@@ -81,7 +81,7 @@ def test_a_callback_decides_on_the_way(stage: Stage) -> None:
 
 
 def test_who_does_not_answer_leaves_the_run_waiting(stage: Stage) -> None:
-    assert stage.run(ask=lambda _: None).status == "waiting"
+    assert stage.run(ask=lambda review: None).status == "waiting"
     assert stage.resume(ask=approving).status == "completed"
 
 
@@ -213,8 +213,9 @@ def test_inputs_fill_the_team_s_words() -> None:
 
 def refused(error: type[Exception], match: str, goal: str = "Go", **options: Any) -> None:
     settings = Settings(api_key=SecretStr("key"), base_url="http://127.0.0.1:9")
+    given: dict[str, Any] = {"team": team(), **options}
     with pytest.raises(error, match=match):
-        crews.kickoff(goal, settings=settings, **{"team": team(), **options})
+        crews.kickoff(goal, settings=settings, **given)
 
 
 @pytest.mark.parametrize("goal", ["", "  \n"])
@@ -249,20 +250,19 @@ def test_a_folder_that_is_not_there_is_refused_and_the_run_is_not_left_behind() 
     assert "not a folder" in run.reason
 
 
-def test_without_a_key_the_run_keeps_its_place() -> None:
+def test_without_a_key_nothing_is_begun() -> None:
     with pytest.raises(KeyMissing):
         crews.kickoff("Go", team=team())
     with open_store(Settings().journal_url) as store:
-        [run] = list_runs(store)
-    assert run.status == "queued"
-    with MessagesServer(NOTHING_DONE) as server:
-        settings = Settings(base_url=server.url)
-        assert crews.resume(run.id, settings=settings).status == "completed"
+        assert list_runs(store) == ()
 
 
-@pytest.mark.parametrize("options", [{"autonmy": 3}, {"tape": "nowhere.jsonl"}])
-def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
-    refused((TypeError if "autonmy" in options else UsageError), "", **options)
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    refused(TypeError, "autonmy", autonmy=3)
+
+
+def test_a_tape_that_is_not_there_is_named() -> None:
+    refused(UsageError, "cannot be read", tape="nowhere.jsonl")
 
 
 def test_what_is_unknown_is_said_to_be() -> None:

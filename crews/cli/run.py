@@ -138,6 +138,8 @@ def demo(
 
     asker = None if decide is None else demo_asker(decide)
     request, settings = demo_request(folder, live), load()
+    if not (json or quiet):
+        typer.echo(demo_opening(request), err=True)
     view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose)
     raise typer.Exit(
         carry(

@@ -257,7 +257,7 @@ def _check_files(row: ReviewRow, edit: dict[str, Any]) -> None:
     """A name that is not in the change set would leave in what the human means to leave out."""
     known: list[str] = [f["path"] for f in row.about.get("files", [])]
     named = [*edit.get("files", {}), *edit.get("drop", [])]
-    if unknown := [path for path in named if path not in known]:
+    if known and (unknown := [path for path in named if path not in known]):
         raise UsageError(
             f"not in the change set: {', '.join(unknown)}", hint=f"it holds: {', '.join(known)}"
         )

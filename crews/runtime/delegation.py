@@ -15,7 +15,7 @@ from crews.records.rows import ReviewRow, ThreadRow, child_path
 from crews.runtime import prompts
 from crews.runtime.planning import Plan, Step, current_plan
 from crews.runtime.scene import Scene
-from crews.runtime.threads import granted, open_thread, with_ending
+from crews.runtime.threads import for_delegation, open_thread
 from crews.safety.autonomy import TEAM
 from crews.safety.budget import share, tightest
 from crews.safety.grants import narrow
@@ -201,7 +201,7 @@ class DelegateTool(Tool[DelegateArgs]):
                 names = narrow(agent.tools, args.tools)
             except CrewsError as error:
                 raise ToolError(f"Denied: {error.what}") from error
-        return with_ending(agent, granted(self._scene, agent, names))
+        return for_delegation(self._scene, agent, names)
 
     def _limits(self, args: DelegateArgs, agent: AgentSpec) -> Limits:
         limits = tightest(self._scene.team.policy.delegation, agent.oversight.limits)
@@ -220,7 +220,7 @@ class DelegateTool(Tool[DelegateArgs]):
 
     async def _work(self, row: ThreadRow) -> ToolResult:
         agent = self._scene.team.agent(row.agent)
-        tools = with_ending(agent, granted(self._scene, agent, row.grant.tools))
+        tools = for_delegation(self._scene, agent, row.grant.tools)
         done = await self._worker(agent, row, tools)
         if done.outcome is None:
             raise ToolError("the delegation ended without a hand-over")

@@ -52,7 +52,9 @@ def open_thread(
         task=task,
         step=step,
         model=scene.options.model or agent.llm,
-        system=prompts.system_prompt(agent, scene.team, plain=is_plain(scene, agent)),
+        system=prompts.system_prompt(
+            agent, scene.team, plain=kind != "brief" and is_plain(scene, agent)
+        ),
         tools=dump([definition(t) for t in tools.values()]),
         brief=brief,
         grants=Grant(
@@ -102,6 +104,12 @@ def granted(scene: Scene, agent: AgentSpec, names: Iterable[str]) -> dict[str, A
     # Names that are no registered tool are control tools: they are made per thread.
     found = [scene.tools[n] for n in sorted(names) if n in scene.tools]
     return {t.name: t for t in found if t.effect in effects}
+
+
+def for_delegation(scene: Scene, agent: AgentSpec, names: Iterable[str]) -> dict[str, AnyTool]:
+    """The tools of one delegation; an agent that only answers in text has none to end it with."""
+    tools = granted(scene, agent, names)
+    return tools if is_plain(scene, agent) else with_ending(agent, tools)
 
 
 def with_ending(

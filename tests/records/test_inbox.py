@@ -31,7 +31,7 @@ def with_call(store: Store) -> Journal:
 def words_for(kind: ReviewKind, decision: Decision) -> dict[str, Any]:
     """What a decision needs beside itself."""
     if decision == "edit":
-        return {"edit": {"turns": 5}}
+        return {"edit": {"drop": []} if kind == "change_set" else {"turns": 5}}
     if decision == "answer":
         return {"answer": "done" if kind == "unknown" else "Take the left one."}
     return {"answer": "too risky"} if decision == "reject" else {}

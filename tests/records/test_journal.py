@@ -21,7 +21,7 @@ from crews.records.journal import Journal
 from crews.records.rows import CallRow, CallState, HandOver
 from crews.records.runs import claim
 from crews.records.store import Store, open_store
-from crews.records.tables import calls, runs, turns
+from crews.records.tables import calls, metadata, runs, turns
 from crews.safety.action import Finding, Verdict
 from crews.safety.budget import Spent
 from tests.records.builders import call, limits, owned, question, run_of, thread, turn
@@ -62,11 +62,13 @@ def started(store: Store) -> Journal:
     return journal
 
 
+ALL = metadata.sorted_tables
+
+
 def everything(store: Store) -> str:
     with store.reading() as connection:
-        lines = connection.connection.driver_connection
-        assert lines is not None
-        return "\n".join(lines.iterdump())
+        found = {t.name: sorted(map(repr, connection.execute(select(t)))) for t in ALL}
+    return repr(found)
 
 
 def test_every_way_to_write_is_tried() -> None:

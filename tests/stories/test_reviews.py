@@ -29,7 +29,7 @@ from tests.stories.scenes import (
     write,
 )
 from tests.support.messages_api import Reply, Request
-from tests.support.scripts import Step, call, last_results, reply
+from tests.support.scripts import Script, Step, call, last_results, reply
 
 ASKS = rule("look-first", "ask", tool="write_file")
 ASKING = team(rules=[ASKS])
@@ -47,7 +47,7 @@ def told(into: list[str], answer: Reply | None = None) -> Callable[[Request], Re
     return hear
 
 
-def undelivered(*work: Step) -> Any:
+def undelivered(*work: Step) -> Script:
     """The coder works; nothing is delivered."""
     return played(
         {
@@ -330,19 +330,9 @@ def test_a_human_s_text_is_judged_by_policy_too() -> None:
         assert stage.go_on("approve").exit_code == 0
 
 
-def test_an_edit_is_void_when_the_change_set_has_changed() -> None:
-    """A human who drops a file has not seen what came in meanwhile."""
-    with staged(delivery(BOTH)) as stage:
-        stage.run()
-        stage.decide("edit", edit={"drop": ["b.txt"]})
-        (stage.workspace / "evil.txt").write_text("unseen\n", encoding="utf-8")
-        stage.resume()
-        assert "evil.txt" not in tree(stage.folder)
-        assert stage.reviews("change_set")[0].state == "void"
-
-
-def test_an_approval_is_void_when_the_change_set_has_changed() -> None:
-    script = played(
+def checked_twice() -> Script:
+    """The supervisor has the change set checked again after its first `finish`."""
+    return played(
         {
             "boss": [
                 plan(CHANGE, CHECK),
@@ -356,7 +346,21 @@ def test_an_approval_is_void_when_the_change_set_has_changed() -> None:
             "judge": [LOOK, approve()],
         }
     )
-    with staged(script) as stage:
+
+
+def test_an_edit_is_void_when_the_change_set_has_changed() -> None:
+    """A human who drops a file has not seen what came in meanwhile."""
+    with staged(checked_twice()) as stage:
+        stage.run()
+        stage.decide("edit", edit={"drop": ["b.txt"]})
+        (stage.workspace / "evil.txt").write_text("unseen\n", encoding="utf-8")
+        stage.resume()
+        assert "evil.txt" not in tree(stage.folder)
+        assert stage.reviews("change_set")[0].state == "void"
+
+
+def test_an_approval_is_void_when_the_change_set_has_changed() -> None:
+    with staged(checked_twice()) as stage:
         stage.run()
         stage.decide("approve")
         (stage.workspace / "late.txt").write_text("late\n", encoding="utf-8")
