@@ -12,13 +12,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crews.api import Answer, Result, akickoff, aresume, decide, kickoff, resume
+    from crews.api import (
+        Answer,
+        Result,
+        akickoff,
+        aresume,
+        decide,
+        kickoff,
+        load_team,
+        resume,
+    )
     from crews.errors import CrewsError
     from crews.records.events import Event
     from crews.records.rows import ReviewRow as Review
     from crews.records.rows import RunRow as Run
     from crews.settings import Settings
-    from crews.teams.loader import load_team
     from crews.teams.spec import TeamSpec as Team
 
 __version__ = "0.1.0"
@@ -36,7 +44,7 @@ _PUBLIC = {
     "aresume": "crews.api:aresume",
     "decide": "crews.api:decide",
     "kickoff": "crews.api:kickoff",
-    "load_team": "crews.teams.loader:load_team",
+    "load_team": "crews.api:load_team",
     "resume": "crews.api:resume",
 }
 

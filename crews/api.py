@@ -17,6 +17,7 @@ from crews.records.events import Listener, silent
 from crews.records.rows import Decision, ReviewRow, RunOptions, RunRow, dollars
 from crews.records.runs import fail_run, get_run, new_run
 from crews.records.store import Store, open_store
+from crews.safety.autonomy import LEVELS
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools.changeset import ChangeSet
@@ -35,11 +36,28 @@ __all__ = [
     "create",
     "decide",
     "kickoff",
+    "load_team",
     "outcome",
     "resume",
     "undo",
     "who",
 ]
+
+
+def load_team(folder: Path | str | None = None) -> TeamSpec:
+    """Read a team's YAML files.
+
+    Args:
+        folder: The team's folder. Default: `./config` if it is a team, else the bundled one.
+
+    Raises:
+        TeamError: what is wrong in its files, all problems at once.
+        UsageError: there is no team there.
+    """
+    from crews.teams import loader
+    from crews.tools.registry import TOOL_NAMES
+
+    return loader.load_team(loader.find_team(folder, Path.cwd()), known_tools=TOOL_NAMES)
 
 
 def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
@@ -49,21 +67,23 @@ def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
         TeamError: the team's files are wrong, or an input is missing.
         WorkspaceError: the folder cannot be copied.
     """
-    from crews.teams.loader import fill, find_team, load_team
+    from crews.teams.loader import fill
     from crews.tools.copying import make_workspace
-    from crews.tools.registry import TOOL_NAMES
 
     if not request.goal.strip():
         raise UsageError("the goal is empty", hint='say what is to be done: crews run "..."')
     team = request.team
     if not isinstance(team, TeamSpec):
-        team = load_team(find_team(team, Path.cwd()), known_tools=TOOL_NAMES)
+        team = load_team(team)
     inputs = {**(request.inputs or {}), "goal": request.goal}
     team = fill(team, inputs)
     source = None if request.workspace is None else Path(request.workspace).resolve()
     _check_answers(request, settings)
+    autonomy = team.policy.autonomy if request.autonomy is None else request.autonomy
+    if autonomy not in range(len(LEVELS)):
+        raise UsageError(f"there is no autonomy level {autonomy}", hint="levels are 0 to 4")
     options = RunOptions(
-        autonomy=team.policy.autonomy if request.autonomy is None else request.autonomy,
+        autonomy=autonomy,
         observe=request.observe,
         apply=request.apply and not request.observe,
         source=None if source is None else str(source),

@@ -261,6 +261,11 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
     refused(TypeError, "autonmy", autonmy=3)
 
 
+@pytest.mark.parametrize("level", [-1, 5, 99])
+def test_a_level_that_does_not_exist_is_refused(level: int) -> None:
+    refused(UsageError, f"no autonomy level {level}", autonomy=level)
+
+
 def test_a_tape_that_is_not_there_is_named() -> None:
     refused(UsageError, "cannot be read", tape="nowhere.jsonl")
 

@@ -73,7 +73,9 @@ class Loop:
         before = talk.turns - KEPT_TURNS
         tokens = talk.estimated_tokens()
         above = self.scene.team.policy.compact_above
-        if tokens <= above or before <= talk.thread.compacted:
+        # Each compaction changes old messages and so costs the cache: not again on the very next turn.
+        soonest = talk.thread.compacted + (KEPT_TURNS if talk.thread.compacted else 1)
+        if tokens <= above or before < soonest:
             return talk
         self.scene.journal.compact_thread(self.thread.path, before, tokens)
         self._tell(

@@ -288,7 +288,10 @@ class Gate:
         happened = evidence.happened(call, seat.context.workspace)
         if happened:
             return self._end(call, seat, "done", "Done. (The run was interrupted right after it.)")
-        if tool is not None and (tool.repeatable or tool.effect == "read" or happened is False):
+        # A write whose file is neither as before nor as after was overtaken: again, it would undo that.
+        harmless = tool is not None and tool.effect == "read"
+        again = tool is not None and tool.repeatable and not call.expected
+        if tool is not None and (harmless or again or happened is False):
             return self.journal.set_call(
                 call, "effect_restarted", {"agent": seat.agent}, state="started"
             )
