@@ -25,11 +25,16 @@ from tests.records.builders import ROOT, child
 from tests.stories.scenes import (
     MODEL,
     Stage,
+    delegate,
     delivery,
     finish,
+    hand_over,
     job,
+    plan,
     played,
+    rule,
     staged,
+    step,
     team,
     tree,
     write,
@@ -49,6 +54,10 @@ def stage() -> Iterator[Stage]:
 def approving(review: Review) -> Answer:
     del review
     return Answer("approve")
+
+
+def nobody(review: Review) -> None:
+    del review
 
 
 # -- from where it stands -------------------------------------------------------------------------
@@ -81,7 +90,7 @@ def test_a_callback_decides_on_the_way(stage: Stage) -> None:
 
 
 def test_who_does_not_answer_leaves_the_run_waiting(stage: Stage) -> None:
-    assert stage.run(ask=lambda review: None).status == "waiting"
+    assert stage.run(ask=nobody).status == "waiting"
     assert stage.resume(ask=approving).status == "completed"
 
 
@@ -92,6 +101,33 @@ def test_what_somebody_else_decides_meanwhile_counts(stage: Stage) -> None:
 
     result = stage.run(ask=ask)
     assert (result.status, result.reviews[0].decided_by) == ("completed", "bob")
+
+
+@pytest.mark.parametrize("ask", [None, nobody])
+def test_what_is_decided_while_others_still_work_is_acted_on_at_once(ask: Any) -> None:
+    """Nobody has to resume a run that waits for nothing."""
+    slow = Reply(hand_over().blocks, delay=0.5)
+    script = played(
+        {
+            "boss": [
+                plan(step("write"), step("look")),
+                delegate("write", "look"),
+                finish(deliver=False),
+            ],
+            "coder: do write": [write(), hand_over()],
+            "coder: do look": [slow],
+        }
+    )
+    careful = team(rules=[rule("careful", "ask", effect="write")])
+    with staged(script, careful) as stage:
+
+        def decide(event: Event) -> None:
+            if event.kind == "review_opened":
+                crews.decide(event.review, "approve", settings=stage.settings)
+
+        result = stage.run(on_event=decide, ask=ask)
+    assert result.waiting_for == ()
+    assert result.status == "completed"
 
 
 def test_inside_a_running_loop_there_is_an_async_way(stage: Stage) -> None:

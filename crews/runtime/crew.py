@@ -7,6 +7,7 @@ pays twice; see `quiet`.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
     from crews.teams.spec import AgentSpec
 
+_NO_DOTENV = "PYTHON_DOTENV_DISABLED"
+
 Execute = Callable[[], Awaitable[str]]
 """Works on one thread to its end and returns the hand-over's text."""
 
 
 def quiet(storage: Path) -> None:
-    """Set what CrewAI reads from the environment at import: nothing leaves the machine, nothing is stored elsewhere."""
+    """Import CrewAI so that nothing leaves the machine and nothing is stored or read elsewhere."""
     for name, value in {
         "CREWAI_DISABLE_TELEMETRY": "true",
         "CREWAI_DISABLE_TRACKING": "true",
@@ -33,6 +36,15 @@ def quiet(storage: Path) -> None:
         "CREWAI_STORAGE_DIR": str(storage),
     }.items():
         os.environ.setdefault(name, value)
+    # CrewAI loads the nearest `.env` into the environment when it is imported; ours is read by `settings`.
+    before = os.environ.get(_NO_DOTENV)
+    os.environ[_NO_DOTENV] = "1"
+    try:
+        importlib.import_module("crewai")
+    finally:
+        os.environ.pop(_NO_DOTENV)
+        if before is not None:
+            os.environ[_NO_DOTENV] = before
 
 
 def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI demands, no branch

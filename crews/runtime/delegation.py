@@ -211,7 +211,7 @@ class DelegateTool(Tool[DelegateArgs]):
         """Hand-overs that the agent is given: its dependencies', those asked for, and why it was rejected."""
         names = dict.fromkeys((*step.depends_on, *args.context))
         threads = [t for n in names if (t := plan.latest(n)) is not None]
-        earlier = plan.latest(step.id)
+        earlier = plan.latest(step.id) if args.step else None
         if earlier is not None:
             # A repeated step is rework: its author gets the rejections word for word.
             threads += [t for t in rejections(plan.delegations, self._scene) if t not in threads]

@@ -45,21 +45,35 @@ class FinishTool(Tool[FinishArgs]):
     repeatable = True
     ends_thread = True
 
-    def __init__(self, scene: Scene, path: str, *, asks: bool = False) -> None:
+    def __init__(
+        self, scene: Scene, path: str, *, asks: bool = False, output_file: str | None = None
+    ) -> None:
         self._scene = scene
         self._path = path
         self._asks = asks
+        self._output_file = output_file
 
     async def run(self, args: FinishArgs, context: ToolContext) -> ToolResult:
         """Accept the end, or say what is missing; the change set goes to a human."""
-        changes = change_set(self._scene.workspace)
+        try:
+            return self._finish(args, context)
+        except ToolError:
+            self._take_report_back()
+            raise
+
+    def _finish(self, args: FinishArgs, context: ToolContext) -> ToolResult:
         if self._told_to_finish():
             return ToolResult("Finished.")
+        self._take_report_back()
+        delivers = args.deliver and not change_set(self._scene.workspace).is_empty
+        # What the reviewers saw is what they approved: the report comes on top of it.
+        reviewed = self._check_reviewed() if delivers else ""
+        self._write_report(args.summary)
+        changes = change_set(self._scene.workspace)
         if changes.is_empty or not args.deliver:
             if self._asks:
                 raise NeedsReview(result_question(args.summary, context))
             return ToolResult("Finished.")
-        reviewed = self._check_reviewed()
         if self._scene.options.observe:
             return ToolResult(
                 "Finished. This run only observes: the changes are a patch, not applied."
@@ -75,6 +89,15 @@ class FinishTool(Tool[FinishArgs]):
         self, args: FinishArgs, context: ToolContext, review: ReviewRow
     ) -> ToolResult:
         """Act on the human's decision about the report, or the change set."""
+        try:
+            return await self._act_on(args, context, review)
+        except ToolError:
+            self._take_report_back()
+            raise
+
+    async def _act_on(
+        self, args: FinishArgs, context: ToolContext, review: ReviewRow
+    ) -> ToolResult:
         if review.kind == "hand_over":
             return accepted(review)
         if review.decision == "reject":
@@ -100,6 +123,22 @@ class FinishTool(Tool[FinishArgs]):
         return HandOver(
             summary=args.summary, confidence=args.confidence, open_questions=args.open_questions
         )
+
+    # -- the task's `output_file` -------------------------------------------------------------
+
+    def _write_report(self, text: str) -> None:
+        if self._output_file:
+            self._scene.workspace.write_text(self._output_file, f"{text}\n")
+
+    def _take_report_back(self) -> None:
+        """Undo what an earlier `finish` wrote, so that the files are again those that were reviewed."""
+        path, workspace = self._output_file, self._scene.workspace
+        if not path or not workspace.exists(path):
+            return
+        calls = self._scene.journal.calls(self._path)
+        written = {f"{c.args.get('summary')}\n" for c in calls if c.tool == self.name}
+        if workspace.read_text(path) in written:
+            workspace.restore(path)
 
     # -- before the human ---------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from crews.records.rows import CallRow, HandOver
 from crews.tools.gate import AnyTool
 
+NO_HAND_OVER = "it made no hand-over of its own"
 _REFERENCE = re.compile(r"\b(\d+\.\d+)\b")
 
 
@@ -21,7 +22,7 @@ def flags_of(
     done = [c for c in calls if c.state == "done"]
     work = [c for c in done if not _ends(c, tools)]
     if outcome.summary.startswith("[ended by the engine"):
-        flags.append("it made no hand-over of its own")
+        flags.append(NO_HAND_OVER)
     if not work and not _planning_only(tools):
         flags.append("it handed over without one successful tool call")
     elif outcome.changes and not any(c.effect in {"write", "execute"} for c in work):

@@ -13,6 +13,7 @@ from crews.runtime.delegation import DelegateTool, Worker
 from crews.runtime.finishing import FinishTool
 from crews.runtime.planning import PlanTool
 from crews.runtime.scene import Scene
+from crews.teams.spec import TaskSpec
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolResult
 from crews.tools.gate import AnyTool
 
@@ -92,18 +93,15 @@ def _question(text: str, more: str, context: ToolContext, *, escalated: bool) ->
 
 
 def supervisor_tools(
-    scene: Scene, path: str, own: dict[str, AnyTool], worker: Worker, *, asks: bool = False
+    scene: Scene, path: str, own: dict[str, AnyTool], worker: Worker, task: TaskSpec
 ) -> dict[str, AnyTool]:
-    """The supervisor's tools: its own reading ones, and control over the team.
-
-    `asks`: a human accepts the report before it counts.
-    """
+    """The supervisor's tools for a task: its own reading ones, and control over the team."""
     control: tuple[AnyTool, ...] = (
         PlanTool(scene.team),
         DelegateTool(scene, path, worker),
         AskHumanTool(),
         EscalateTool(),
-        FinishTool(scene, path, asks=asks),
+        FinishTool(scene, path, asks=task.human_input, output_file=task.output_file),
     )
     reading = {n: t for n, t in own.items() if t.effect == "read"}
     return reading | {t.name: t for t in control}

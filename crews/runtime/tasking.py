@@ -114,9 +114,12 @@ class Tasking:
             tools=tools,
             limits=tightest(task.oversight.limits, agent.oversight.limits),
         )
+        was_done = row.state == "done"
         done = await work(scene, agent, row, tools)
-        if task.output_file and done.outcome:
-            scene.workspace.write_text(task.output_file, done.outcome.summary + "\n")
+        # A supervisor's report is written before its changes are reviewed, by its `finish`.
+        if task.output_file and done.outcome and agent.oversight.duty != "supervisor":
+            if not (was_done and scene.workspace.exists(task.output_file)):
+                scene.workspace.write_text(task.output_file, f"{done.outcome.summary}\n")
         return done
 
     def _result(self, name: str) -> str:
@@ -130,8 +133,7 @@ class Tasking:
         if is_plain(self._scene, agent):
             return own
         if agent.oversight.duty == "supervisor":
-            control = (self._scene, path, own, self._delegate)
-            return supervisor_tools(*control, asks=task.human_input)
+            return supervisor_tools(self._scene, path, own, self._delegate, task)
         return with_ending(agent, own, asks=task.human_input)
 
     async def _delegate(

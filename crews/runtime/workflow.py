@@ -33,6 +33,8 @@ from crews.records.journal import Journal
 from crews.records.rows import CallRow, RunRow, RunStatus, ThreadRow
 from crews.records.runs import claim, get_run
 from crews.records.store import Store
+from crews.runtime.closing import close
+from crews.runtime.flags import NO_HAND_OVER
 from crews.runtime.foreign import load_foreign
 from crews.runtime.models import Model, ModelSource
 from crews.runtime.reviewing import open_review
@@ -68,6 +70,7 @@ async def activate(run: str, store: Store, settings: Settings, listener: Listene
         scene.emit("run_started" if first else "run_resumed", text=row.goal)
         _heed_stop(journal)
         last = await Tasking(scene).run()
+        await close(scene, last)
         _complete(scene, last)
     except Waiting:
         _release(journal, scene, "waiting", exit_code=EXIT_WAITING)
@@ -247,6 +250,8 @@ def _complete(scene: Scene, last: ThreadRow) -> None:
         r.kind == "change_set" and r.decision == "reject" for r in reviews
     ):
         code, reason = EXIT_DENIED, "a human refused the changes"
+    elif NO_HAND_OVER in last.flagged:
+        code, reason = EXIT_FAILED, f"{last.agent} did not finish: {NO_HAND_OVER}"
     _release(scene.journal, scene, "completed", reason=reason, exit_code=code)
 
 

@@ -18,16 +18,16 @@ from tests.stories.scenes import (
     step,
     team,
 )
-from tests.support.messages_api import Brain, Request
+from tests.support.messages_api import Request, failure
 from tests.support.reply import Reply
-from tests.support.scripts import Step, call, reply, task_of
+from tests.support.scripts import Script, Step, agent_of, call, reply, task_of
 
 EDIT = reply(call("edit_file", path="a.txt", old="token", new="key"))
 RULES = (rule("careful", "ask", effect="write", role="security"),)
 SECRET = "AKIAIOSFODNN7EXAMPLE"
 
 
-def story(officer: Sequence[Step], coder: Sequence[Step] = (EDIT, hand_over())) -> Brain:
+def story(officer: Sequence[Step], coder: Sequence[Step] = (EDIT, hand_over())) -> Script:
     return played(
         {
             "boss": [plan(step("change")), delegate("change"), finish(deliver=False)],
@@ -72,11 +72,16 @@ def test_what_is_asked_anew_is_briefed_anew() -> None:
 
 
 def test_who_cannot_brief_does_not_hold_the_question_back() -> None:
-    stuck = [reply(call("read_file", path="nowhere"))] * 9
-    with staged(story(stuck), team(rules=RULES), {"a.txt": "token\n"}) as stage:
+    def brain(request: Request) -> Reply:
+        return failure(400, "no officer today") if agent_of(request) == "officer" else rest(request)
+
+    rest = story([])
+    with staged(brain, team(rules=RULES), {"a.txt": "token\n"}) as stage:
         [review] = stage.run().waiting_for
-    assert review.briefing is None or review.briefing.what
-    assert review.briefing is not None or review.brief_note
+        assert review.kind == "action"
+        assert review.briefing is None
+        assert "no officer today" in review.brief_note
+        assert stage.go_on("approve").status == "completed"
 
 
 def test_neither_the_human_nor_the_officer_is_shown_a_secret() -> None:

@@ -495,6 +495,65 @@ def test_an_output_file_is_part_of_what_is_delivered() -> None:
         assert tree(stage.folder) == {"a.txt": "two\n", "report.md": "# Report\n"}
 
 
+def test_a_report_alone_needs_no_reviewer() -> None:
+    script = led(finish("# One", confidence=0.9))
+    with staged(script, team(tasks=[job(output_file="report.md")])) as stage:
+        stage.run()
+        assert stage.go_on("approve").exit_code == 0
+        assert tree(stage.folder) == {"a.txt": "one\n", "report.md": "# One\n"}
+
+
+def test_a_refused_report_does_not_stand_in_the_way_of_the_next() -> None:
+    """The reviewer's approval is for the files without the report, whatever becomes of that."""
+    script = played(
+        {
+            "boss": [
+                plan(CHANGE, CHECK),
+                *round_of("change", "check"),
+                finish("# First"),
+                finish("# Second"),
+            ],
+            "coder": [write(), hand_over()],
+            "judge": [LOOK, approve()],
+        }
+    )
+    with staged(script, team(tasks=[job(output_file="report.md")])) as stage:
+        stage.run()
+        stage.go_on("reject", reason="a better title")
+        diff = stage.open_review("change_set").about["diff"]
+        assert "+# Second" in diff and "# First" not in diff
+        assert stage.go_on("approve").exit_code == 0
+        assert tree(stage.folder) == {"a.txt": "two\n", "report.md": "# Second\n"}
+
+
+def test_a_human_s_words_in_the_report_stay() -> None:
+    with staged(delivery(write(), summary="# Report"), team(tasks=[job(output_file="r.md")])) as stage:
+        stage.run()
+        assert stage.go_on("edit", edit={"files": {"r.md": "# Mine\n"}}).exit_code == 0
+        assert tree(stage.folder) == {"a.txt": "two\n", "r.md": "# Mine\n"}
+
+
+def test_a_task_s_output_file_is_written_once() -> None:
+    """What came after it stays, also when the run is taken up again."""
+    tasks = [
+        job("look", "look", agent="coder", output_file="found.md"),
+        job("ask", "ask", context=("look",)),
+    ]
+    script = played(
+        {
+            "coder": [LOOK, hand_over("It is one.")],
+            "boss": [reply(call("ask_human", question="well?")), finish(deliver=False)],
+        }
+    )
+    with staged(script, team(tasks=tasks)) as stage:
+        stage.run()
+        found = stage.workspace / "found.md"
+        assert found.read_text() == "It is one.\n"
+        found.write_text("It is two.\n", encoding="utf-8")
+        assert stage.go_on("answer", reason="yes").exit_code == 0
+        assert found.read_text() == "It is two.\n"
+
+
 def test_an_output_file_does_not_void_what_was_approved() -> None:
     tasks = [job(output_file="report.md")]
     with staged(delivery(write(), summary="# Report"), team(tasks=tasks)) as stage:
@@ -518,14 +577,54 @@ def test_a_task_whose_result_a_human_accepts() -> None:
         assert "It is 1." in result.report
 
 
+def without(*names: str, **more: Any) -> Any:
+    """The team without these agents."""
+    found = team(**more)
+    agents = tuple(a for a in found.agents if a.name not in names)
+    return found.model_copy(update={"agents": agents})
+
+
 def test_a_team_without_a_supervisor_delivers_what_a_human_approves() -> None:
     tasks = [job("change", "change it", agent="coder")]
-    with staged(played({"coder": [write(), hand_over()]}), team(tasks=tasks)) as stage:
+    script = played({"coder": [write(), hand_over()]})
+    with staged(script, without("boss", "judge", tasks=tasks)) as stage:
         result = stage.run()
-        assert result.status == "waiting"
-        assert stage.open_review("change_set")
-        assert stage.go_on("approve").exit_code == 0
+        assert (result.status, result.exit_code) == ("waiting", 3)
+        assert "+two" in stage.open_review("change_set").about["diff"]
+        assert tree(stage.folder) == ONE
+        result = stage.go_on("approve")
+        assert (result.status, result.exit_code) == ("completed", 0)
         assert tree(stage.folder) == {"a.txt": "two\n"}
+        assert stage.cli("undo", stage.id)[0] == 0
+
+
+def test_a_team_without_a_supervisor_whose_changes_a_human_refuses() -> None:
+    tasks = [job("change", "change it", agent="coder")]
+    script = played({"coder": [write(), hand_over()]})
+    with staged(script, without("boss", "judge", tasks=tasks)) as stage:
+        stage.run()
+        result = stage.go_on("reject", reason="no")
+        assert (result.status, result.exit_code) == ("completed", EXIT_DENIED)
+        assert stage.cli("apply", stage.id)[0] == EXIT_DENIED
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_a_reviewer_s_task_counts_as_a_review(verdict: str) -> None:
+    tasks = [
+        job("change", "change it", agent="coder"),
+        job("check", "check it", agent="judge", context=("change",)),
+    ]
+    judge = approve() if verdict == "approve" else refuse()
+    script = played({"coder": [write(), hand_over()], "judge": [LOOK, judge]})
+    with staged(script, without("boss", tasks=tasks)) as stage:
+        result = stage.run()
+        if verdict == "approve":
+            assert stage.open_review("change_set").about["reviewed_by"] == "judge"
+            assert stage.go_on("approve").exit_code == 0
+            return
+        assert (result.status, result.exit_code) == ("completed", 1)
+        assert "not approved by a reviewer" in result.reason
+        assert stage.cli("apply", stage.id)[0] == EXIT_DENIED
 
 
 # -- who can do what ------------------------------------------------------------------------------
