@@ -125,6 +125,7 @@ async def advance(
     from crews.runtime.workflow import activate
 
     while True:
+        before = _decided(store, run)
         try:
             row = await activate(run, store, settings, on_event)
         except Fenced:
@@ -132,19 +133,31 @@ async def advance(
                 f"another process has taken run `{run}` over",
                 hint=f"`crews runs show {run}` shows where it stands",
             ) from None
-        if row.status != "waiting" or ask is None:
+        if row.status != "waiting":
             return outcome(store, settings, run)
-        if not await _put_to(ask, run, store, settings):
+        # Decided while other agents still worked: there is nothing to wait for any more.
+        if _decided(store, run) - before:
+            continue
+        if ask is None or not await _put_to(ask, run, store, settings):
             return outcome(store, settings, run)
+        # Who decided in another place may have gone on there.
+        if get_run(store, run).status in {"completed", "failed", "stopped"}:
+            return outcome(store, settings, run)
+
+
+def _decided(store: Store, run: str) -> frozenset[str]:
+    return frozenset(r.id for r in inbox.list_reviews(store, run=run, state="decided"))
 
 
 async def _put_to(ask: Asker, run: str, store: Store, settings: Settings) -> bool:
-    """Ask about every open review; False if one was left open and nothing was decided."""
+    """Ask about every open review; False if nothing was decided, here or in another place."""
     decided = False
     for review in inbox.list_reviews(store, run=run):
         answer = await asyncio.to_thread(ask, review)
-        if answer is None or inbox.get_review(store, review.id).state != "open":
-            decided = decided or answer is not None
+        if inbox.get_review(store, review.id).state != "open":
+            decided = True  # by somebody else
+            continue
+        if answer is None:
             continue
         inbox.decide(
             store,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from crews.api import Answer
 from crews.cli.editing import Desk, edit_for
-from crews.cli.keys import LEAVE, Keys
+from crews.cli.keys import LEAVE, OVER, Keys
 from crews.cli.parts import choices_part, review_parts
 from crews.cli.render import SHORT, parts_drawn, shortened
 from crews.records.rows import Decision, ReviewRow, RunRow
@@ -22,6 +23,8 @@ LETTERS: dict[Decision, str] = {
     "approve": "a", "edit": "e", "reject": "r", "answer": "t", "stop": "s",
 }  # fmt: skip
 """The key of each decision; `t` for text."""
+_GRACE = 3.0
+"""Seconds in which who decided elsewhere may go on there."""
 
 
 class Inline:
@@ -35,11 +38,13 @@ class Inline:
         *,
         run: Callable[[ReviewRow], RunRow],
         changes: Callable[[ReviewRow], ChangeSet],
+        now: Callable[[ReviewRow], ReviewRow],
     ) -> None:
         self._face = face
         self._console = console
         self._keys = keys
         self._run = run
+        self._now = now
         self._desk = Desk(keys, self._say, changes)
         self._left: set[str] = set()
 
@@ -50,9 +55,18 @@ class Inline:
         with self._face.paused(), self._keys.raw():
             answer = self._ask(review)
         if answer is None:
+            self._leave(review)
+        return answer
+
+    def _leave(self, review: ReviewRow) -> None:
+        now = self._now(review)
+        if now.state == "open":
             self._left.add(review.id)
             self._console.print(f"review {review.id} stays open")
-        return answer
+            return
+        by = f": {now.decision} by {now.decided_by}" if now.decision else ""
+        self._console.print(f"review {review.id} was decided elsewhere{by}")
+        time.sleep(_GRACE)
 
     def _say(self, text: str) -> None:
         self._console.file.write(text)
@@ -64,8 +78,8 @@ class Inline:
             # First forget, then ask: what is typed once the question can be read counts.
             self._keys.forget()
             self._prompt(review)
-            key = self._keys.key()
-            if key in {LEAVE, "q"}:
+            key = self._keys.key(lambda: self._now(review).state != "open")
+            if key in {LEAVE, OVER, "q"}:
                 return None
             if key == "v":
                 self._show(review, None)

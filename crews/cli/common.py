@@ -46,6 +46,7 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     for entry in given:
         name, equals, value = entry.partition("=")
         if not equals or not name:
-            raise UsageError(f"`{option} {entry}` is not of the form NAME=VALUE")
+            form = "PATH=@LOCAL" if option == "--file" else "NAME=VALUE"
+            raise UsageError(f"`{option} {entry}` is not of the form {form}")
         found[name] = value
     return found

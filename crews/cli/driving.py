@@ -15,10 +15,10 @@ from crews import api
 from crews.cli.ending import say_end, tell_end
 from crews.cli.live import Drawn, Face, JsonLines, Lines, Silent
 from crews.cli.output import console, has_colour, has_human
-from crews.errors import EXIT_INTERRUPTED, CrewsError
+from crews.errors import EXIT_INTERRUPTED, CrewsError, UsageError
 from crews.logs import set_up
 from crews.records.events import Event
-from crews.records.inbox import list_reviews
+from crews.records.inbox import get_review, list_reviews
 from crews.records.runs import get_run, list_threads
 from crews.records.store import Store, open_store
 from crews.settings import Settings
@@ -79,7 +79,7 @@ def carry(
         run = get_run(store, start(store))
         face = _face(view, run, store, live=live, stdout=stdout)
         asking = _asker(view, face, store, settings, ask)
-        with asking as (chosen, stop_asking), _going_on(run.id), face:
+        with asking as (chosen, stop_asking), _going_on(run.id, store), face:
             told = None if chosen is None else _announced(chosen, face)
             work = _Work(run.id, store, settings, face, told, stop_asking)
             result = asyncio.run(work.advance())
@@ -139,14 +139,18 @@ class _Work:
 
 
 @contextlib.contextmanager
-def _going_on(run: str) -> Generator[None]:
-    """An error of a run says how to go on with it."""
+def _going_on(run: str, store: Store) -> Generator[None]:
+    """An error of a run says how to go on with it, if that is possible."""
     try:
         yield
     except Interrupted:
         raise
     except Exception as error:
-        error.add_note(f"the run is kept; go on with: crews resume {run}")
+        with contextlib.suppress(Exception):
+            status = get_run(store, run).status
+            elsewhere = isinstance(error, UsageError) and status == "running"
+            if status not in {"completed", "stopped"} and not elsewhere:
+                error.add_note(f"the run is kept; go on with: crews resume {run}")
         raise
 
 
@@ -203,6 +207,7 @@ def _asker(
         keys,
         run=lambda review: get_run(store, review.run),
         changes=lambda review: api.changes(review.run, settings),
+        now=lambda review: get_review(store, review.id),
     )
     try:
         yield inline, keys.cancel

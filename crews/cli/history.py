@@ -97,6 +97,7 @@ def show(run: RunId, json: Json = False) -> None:
     from crews.cli.output import has_colour, put_json
     from crews.cli.output import show as put_drawn
     from crews.cli.render import timeline_drawn, timeline_text
+    from crews.plain import one_line
     from crews.records.runs import get_run
     from crews.report import timeline
 
@@ -107,7 +108,7 @@ def show(run: RunId, json: Json = False) -> None:
 
         put_json({"run": run_shape(row), "timeline": list(moments)})
         return
-    head = run_table([row])
+    head = run_table([row]) + (f"\n{row.status}: {one_line(row.reason, 400)}" if row.reason else "")
     text = f"{head}\n\n{timeline_text(moments)}".rstrip()
     if not has_colour(sys.stdout):
         put_drawn(text, "")

@@ -41,8 +41,11 @@ def inbox(
         return
     from crews.cli.output import put, put_json
     from crews.records.inbox import list_reviews
+    from crews.records.runs import get_run
 
     with journal() as (store, _):
+        if run is not None:
+            get_run(store, run)  # a typo is no empty list
         found = list_reviews(store, run=run, state=None if every else "open")
     if json:
         from crews.cli.shapes import review_shape
@@ -200,7 +203,10 @@ def _set(review: ReviewRow, given: list[str], whole: str | None) -> dict[str, An
     if review.kind == "budget":
         return {k: v for name, value in named.items() for k, v in limit_edit(name, value).items()}
     if review.kind not in {"action", "unknown"}:
-        raise UsageError(f"`--set` does not fit a review of a {review.kind.replace('_', ' ')}")
+        hint = "--file PATH=@LOCAL or --drop PATH" if review.kind == "change_set" else "--json-edit @FILE"
+        raise UsageError(
+            f"`--set` does not fit a review of a {review.kind.replace('_', ' ')}", hint=hint
+        )
     now: dict[str, Any] = review.about.get("arguments") or {}
     typed = {name: _typed(value, now.get(name)) for name, value in named.items()}
     return typed if whole is not None else {**now, **typed}
@@ -225,7 +231,8 @@ def _text(source: str) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file cannot be read as text: {error}", where=str(path)) from None
+        what = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UsageError(f"the file cannot be read as text: {what}", where=str(path)) from None
 
 
 def _decide(

@@ -11,6 +11,10 @@ from collections.abc import Callable, Generator
 
 LEAVE = "leave"
 """Ctrl-C, Ctrl-D, Escape, the end of input, or `cancel`."""
+OVER = "over"
+"""What the key was to answer needs no answer any more."""
+_LOOK = 1.0
+"""Seconds between two looks at whether it is over."""
 _ENTER, _ERASE, _KILL = frozenset("\r\n"), frozenset("\x7f\b"), "\x15"
 
 
@@ -58,9 +62,12 @@ class Keys:
         """Drop what was typed or pasted and not read yet."""
         termios.tcflush(self._terminal, termios.TCIFLUSH)
 
-    def key(self) -> str:
-        """The next key: a character, or `LEAVE`. Arrows and function keys are passed over."""
+    def key(self, over: Callable[[], bool] = lambda: False) -> str:
+        """The next key: a character, `LEAVE`, or `OVER`. Arrows and function keys are passed over."""
         while True:
+            while not self._waiting(_LOOK):
+                if over():
+                    return OVER
             char = self._character()
             if char == "\x1b" and self._ready(0.05):
                 self._skip_sequence()
@@ -86,6 +93,11 @@ class Keys:
 
     def _ready(self, seconds: float | None) -> bool:
         found, _, _ = select.select([self._terminal], [], [], seconds)
+        return bool(found)
+
+    def _waiting(self, seconds: float) -> bool:
+        """Is there a key to read, or the word to leave?"""
+        found, _, _ = select.select([self._terminal, self._wake], [], [], seconds)
         return bool(found)
 
     def _skip_sequence(self) -> None:

@@ -59,7 +59,8 @@ def _fact(title: str, text: str) -> Part:
 
 
 def _why(review: ReviewRow) -> str:
-    rule = f"rule `{one_line(review.rule)}`" if review.rule else ""
+    names = [f"`{one_line(name)}`" for name in review.rule.split(", ") if name]
+    rule = f"rule{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else ""
     return ": ".join(p for p in (rule, one_line(review.reason, 400)) if p)
 
 
@@ -110,8 +111,15 @@ def _decided(review: ReviewRow) -> Iterator[Part]:
         text += f": {one_line(review.answer, 400)}" if review.answer else ""
         text += " (void: what was asked about has changed)" if review.state == "void" else ""
     yield _fact("decision", text)
-    if review.edited is not None:
+    if review.edited is None:
+        return
+    if review.kind != "change_set":
         yield Part("code", "edited to", pretty(review.edited))
+        return
+    for key, title in (("files", "files with another text"), ("drop", "files left out")):
+        paths = (visible(path).replace("\n", "⟨U+000A⟩") for path in review.edited.get(key, ()))
+        yield Part("list", title, "\n".join(paths))
+    yield _fact("as it was accepted", f"crews diff {review.run}")
 
 
 def pretty(value: object) -> str:
@@ -188,9 +196,19 @@ def _change_set(about: dict[str, Any]) -> Iterator[Part]:
     files: list[dict[str, Any]] = about.get("files") or []
     yield Part("list", "files", "\n".join(_file(f) for f in files))
     collected: list[dict[str, Any]] = about.get("collected") or []
-    lines = (" ".join(one_line(str(v)) for v in entry.values()) for entry in collected)
-    yield Part("list", "calls that a rule wanted asked about with the changes", "\n".join(lines))
+    yield Part("list", "calls that a rule wanted asked about", "\n".join(_collected(collected)))
     yield Part("diff", "diff", visible(_text(about, "diff")))
+
+
+def _collected(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """One line a rule: how many calls, which, and why it asks."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        why = (_text(entry, "rule"), _text(entry, "reason"))
+        groups.setdefault(why, []).append(_text(entry, "call"))
+    for (rule, reason), places in groups.items():
+        calls = "1 call" if len(places) == 1 else f"{len(places)} calls"
+        yield one_line(f"{rule}: {calls} ({', '.join(places)}): {reason}", 600)
 
 
 def _file(found: dict[str, Any]) -> str:

@@ -126,7 +126,9 @@ def _what(moment: Moment) -> str:
         case "turn":
             return f"{moment.title}{detail}"
         case "call":
-            ruling = f" [{moment.ruling} by {moment.rule or 'default'}]" if moment.ruling else ""
+            usual = moment.ruling == "allow" and moment.rule.startswith("default-")
+            told = moment.ruling and not usual
+            ruling = f" [{moment.ruling} by {moment.rule or 'default'}]" if told else ""
             return f"{moment.title} -> {moment.state}{ruling}{detail}"
         case "review":
             rule = f" [{moment.rule}]" if moment.rule else ""

@@ -85,7 +85,7 @@ def load_tape(path: Path) -> Tape:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if path.suffix in {".yaml", ".yml"}:
+        if path.suffix in {".yaml", ".yml"} and not text.startswith('{"crews_tape"'):
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             body = yaml.load(text, Loader=loader)  # noqa: S506 - one of the two safe loaders
             return Tape(note=body["note"], entries=tuple(body["answers"]), strict=False)
@@ -187,7 +187,10 @@ def find(tape: Tape, thread: str, turn: int, body: dict[str, Any]) -> TapeEntry:
             return entry
     missing = [p for p in here[0].expects if p not in text]
     raise TapeMismatch(
-        f"the newest message does not contain {missing}; it is:\n{text[-2000:]}", where=where
+        f"the request is not one that the tape was written for: its newest message does not contain "
+        f"{', '.join(map(repr, missing))}; it is:\n{text[-2000:]}",
+        where=where,
+        hint="the team, the goal or the files differ from those that the tape was written for",
     )
 
 

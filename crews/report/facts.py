@@ -98,6 +98,8 @@ class ChangedFile:
     kind: str
     additions: int
     deletions: int
+    edited: bool = False
+    """Did the human put another text in its place? The counts are those of the team's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +259,17 @@ def _refusal(call: CallRow, agent: str, review: ReviewRow | None) -> Refusal:
 def _files(reviews: Sequence[ReviewRow]) -> tuple[ChangedFile, ...]:
     sets = [r for r in reviews if r.kind == "change_set" and r.state != "void"]
     files: list[dict[str, Any]] = sets[-1].about.get("files", []) if sets else []
+    edit: dict[str, Any] = (sets[-1].edited or {}) if sets else {}
     return tuple(
         ChangedFile(
             path=str(f.get("path", "")),
             kind=str(f.get("kind", "")),
             additions=int(f.get("additions") or 0),
             deletions=int(f.get("deletions") or 0),
+            edited=f.get("path") in edit.get("files", {}),
         )
         for f in files
+        if f.get("path") not in edit.get("drop", [])
     )
 
 

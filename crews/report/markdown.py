@@ -103,7 +103,7 @@ def _handed_over(work: Work, summary: str) -> str:
     lines += [f"- says it changed: {cell(change)}" for change in given.changes]
     if work.evidence:
         lines.append(f"- evidence: {_evidence(work.evidence)}")
-    if work.kind != "brief":
+    if work.kind != "brief" and given.confidence:
         lines.append(f"- confidence, by its own account: {given.confidence:g}")
     # What stands above as the result is not said twice.
     said = "" if work.said == summary else quoted(work.said)
@@ -155,8 +155,13 @@ def _refused(refusal: Refusal) -> tuple[str, ...]:
 def _changes(files: Sequence[ChangedFile], delivery: str) -> str:
     if not delivery:
         return ""
-    lines = [f"- {code(f.path)} {f.kind} (+{f.additions} -{f.deletions})" for f in files]
+    lines = [f"- {code(f.path)} {f.kind} ({_extent(f)})" for f in files]
     return "\n".join([f"The change set: {delivery}.", *([""] if lines else []), *lines])
+
+
+def _extent(file: ChangedFile) -> str:
+    """How much of a file changed; what a human wrote into it was never counted."""
+    return "as edited by the human" if file.edited else f"+{file.additions} -{file.deletions}"
 
 
 def _took(took: Took, work: Sequence[Work]) -> str:

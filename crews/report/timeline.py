@@ -190,7 +190,10 @@ def short_arguments(arguments: str, width: int = 80) -> str:
 
 
 def _pairs(found: dict[str, object]) -> Sequence[str]:
-    return [f"{k}={one_line(_value(v), 48)}" for k, v in found.items()]
+    # What it is about first: the rest may be cut.
+    about = [k for k in ("path", "command", "step") if k in found]
+    names = [*about, *(k for k in found if k not in about)]
+    return [f"{k}={one_line(_value(found[k]), 48)}" for k in names]
 
 
 def _value(value: object) -> str:

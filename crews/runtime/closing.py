@@ -48,7 +48,9 @@ async def close(scene: Scene, last: ThreadRow) -> None:
 def _has_finished(scene: Scene) -> bool:
     """Did a supervisor have the say over the changes?"""
     team = scene.team
-    return any(t.agent is None or team.agent(t.agent).oversight.duty == "supervisor" for t in team.tasks)
+    return any(
+        t.agent is None or team.agent(t.agent).oversight.duty == "supervisor" for t in team.tasks
+    )
 
 
 def _asked(scene: Scene, address: str) -> ReviewRow | None:

@@ -128,7 +128,7 @@ def find_team(explicit: Path | str | None, cwd: Path) -> Path:
     raise UsageError(
         f"there is no team in {shown(asked)}",
         where=shown(asked / AGENTS_FILE),
-        hint="a team is a folder that holds agents.yaml and tasks.yaml; `crews init` writes one",
+        hint=f"a team is a folder that holds agents.yaml and tasks.yaml; {shown(bundled())} is one to copy",
     )
 
 

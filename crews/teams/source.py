@@ -165,7 +165,7 @@ def _absence(path: Path) -> tuple[str, str]:
     other = path.with_suffix(".yml")
     if other.is_file():
         return f"there is no {path.name}", f"rename {other.name} to {path.name}"
-    return f"there is no {path.name}", "`crews init` writes a team to start from"
+    return f"there is no {path.name}", "a team is a folder that holds agents.yaml and tasks.yaml"
 
 
 def _decoded(name: str, data: bytes) -> Source:

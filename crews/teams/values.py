@@ -102,7 +102,7 @@ def _one_of(name: str, choices: Iterable[str]) -> str:
 
 def _flag(slot: Slot, node: Node) -> Value:
     if not isinstance(node, Scalar) or (node.kind != "flag" and not _is_quoted(node, "flag")):
-        slot.error(node, f"'{slot.name}' must be true or false, not {noun(node)}", "write true")
+        slot.error(node, f"'{slot.name}' must be true or false, not {noun(node)}", _FLAGS)
         return NOTHING
     flag = bool(convert("flag", node.raw))
     word = str(flag).lower()
@@ -186,7 +186,7 @@ def _autonomy(slot: Slot, node: Node) -> Value:
     if isinstance(node, Scalar) and node.kind == "whole" and not _strange(node.raw):
         if isinstance(node.value, int) and 0 <= node.value < len(AUTONOMY):
             return node.value
-        slot.error(node, f"'{slot.name}' must be from 0 to 4, not {node.raw}", "write 2")
+        slot.error(node, f"'{slot.name}' must be from 0 to 4, not {node.raw}", _LEVELS)
     elif isinstance(node, Scalar) and node.raw in AUTONOMY:
         return AUTONOMY.index(node.raw)
     else:

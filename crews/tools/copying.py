@@ -79,7 +79,11 @@ def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspac
         manifest = _fill(source, folder.resolve(), stage, limit_mb * _MIB)
         _publish(folder, stage, manifest)
     except (OSError, ToolError) as error:
-        raise WorkspaceError(f"the folder cannot be copied: {error}", where=str(source)) from error
+        # A number in place of a name is a file's descriptor, which says nothing to anybody.
+        named = isinstance(error, OSError) and isinstance(error.filename, int)
+        what = error.strerror if named else error
+        raise WorkspaceError(f"the folder cannot be copied: {what}", where=str(source),
+                             hint="give a folder whose files can all be read")  # fmt: skip
     return open_workspace(folder)
 
 

@@ -34,6 +34,7 @@ def main(review: str) -> None:
             keys,
             run=lambda found: get_run(store, found.run),
             changes=lambda _: changes(),
+            now=lambda found: get_review(store, found.id),
         )
         row = get_review(store, review)
         answer = ask(row)

@@ -12,7 +12,8 @@ from crews.records import audit
 from crews.records.runs import get_run
 from crews.records.store import Store, open_store
 from crews.runtime.delivery import deliver, take_back
-from tests.stories.scenes import Stage, delivery, staged, tree, write
+from tests.stories.players import delivery, write
+from tests.stories.scenes import Stage, staged, tree
 
 BEFORE, AFTER = {"a.txt": "one\n", "gone.txt": "x\n"}, {"a.txt": "two\n", "gone.txt": "x\n"}
 

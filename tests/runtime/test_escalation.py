@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.stories.scenes import (
+from tests.stories.players import (
     LOOK,
-    Stage,
     brief,
     delegate,
     finish,
@@ -14,10 +13,10 @@ from tests.stories.scenes import (
     plan,
     played,
     rule,
-    staged,
     step,
     team,
 )
+from tests.stories.scenes import Stage, staged
 from tests.support.messages_api import Request, failure
 from tests.support.reply import Reply
 from tests.support.scripts import Script, Step, agent_of, call, reply, task_of

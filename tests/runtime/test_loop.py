@@ -11,20 +11,19 @@ from sqlalchemy.engine import Engine
 
 from crews import Event
 from crews.errors import ModelAuthError
-from tests.stories.scenes import (
+from tests.stories.players import (
     CODER,
     LOOK,
-    Stage,
     agent,
     delegate,
     finish,
     hand_over,
     plan,
     played,
-    staged,
     step,
     team,
 )
+from tests.stories.scenes import Stage, staged
 from tests.support.messages_api import Request, failure
 from tests.support.reply import Reply, Text
 from tests.support.scripts import Script, Step, agent_of, call, reply, turn_of

@@ -10,7 +10,8 @@ import pytest
 from crews.records.rows import dollars
 from crews.runtime.models import price
 from crews.teams.spec import AgentSpec
-from tests.stories.scenes import MODEL, agent, finish, limits, played, staged, team
+from tests.stories.players import MODEL, agent, finish, limits, played, team
+from tests.stories.scenes import staged
 
 DEAR, CHEAP, UNKNOWN = "claude-opus-5-5", "claude-haiku-5-5", "a-model-of-my-own"
 DONE = played({"boss": [finish("There was nothing to do.")]})

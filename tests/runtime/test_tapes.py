@@ -20,7 +20,8 @@ from crews.runtime.models import ModelAnswer, ModelRequest
 from crews.runtime.tapes import Player, Recorder
 from crews.safety.redact import Redactor
 from crews.settings import Settings
-from tests.stories.scenes import Stage, delivery, staged, write
+from tests.stories.players import delivery, write
+from tests.stories.scenes import Stage, staged
 from tests.support.scripts import call, reply, text, thinking
 
 SECRET = "tr0ub4dor-and-three"

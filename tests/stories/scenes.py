@@ -1,20 +1,19 @@
-"""How does a test put a scripted team on a stage, run it in this process, and look at what it left?
+"""How is a scripted team run in this process, and what did it leave?
 
-with staged(played({"boss": [...], "coder": [...]}), files={"a.txt": "one\n"}) as stage:
-    result = stage.run()
-    stage.decide("approve")
-    result = stage.resume()
+    with staged(delivery(write()), files={"a.txt": "one"}) as stage:
+        result = stage.run()
+        result = stage.go_on("approve")
 
-The team's supervisor is `boss`; it has a `coder`, a reviewer `judge` and an escalation agent
-`officer`. Scripts are those of `tests.support.scripts`.
+Teams and scripts are made in `tests.stories.players`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,213 +32,11 @@ from crews.records.journal import Journal
 from crews.records.rows import CallRow, Decision, RunRow, ThreadRow
 from crews.records.runs import get_run, list_runs
 from crews.records.store import open_store
-from crews.teams.spec import (
-    AgentOversight,
-    AgentSpec,
-    Duty,
-    Limits,
-    Match,
-    PolicySpec,
-    Rule,
-    Ruling,
-    TaskSpec,
-    TeamSpec,
-)
+from crews.teams.spec import TeamSpec
+from tests.stories import players
 from tests.support.messages_api import Brain, MessagesServer
-from tests.support.reply import Reply
-from tests.support.request import Request, as_object
-from tests.support.scripts import Script, Step, agent_of, call, reply, scripted, task_of
-
-MODEL = "claude-sonnet-5-5"
-READING = ("list_files", "read_file", "search", "read_result")
-WORKING = (*READING, "write_file", "edit_file", "delete_file", "run_command")
-
-
-# -- the team -------------------------------------------------------------------------------------
-
-
-def agent(
-    name: str,
-    tools: Sequence[str] = (),
-    duty: Duty = "worker",
-    *,
-    llm: str = MODEL,
-    max_iter: int = 12,
-    max_tokens: int = 1000,
-    **oversight: Any,
-) -> AgentSpec:
-    """An agent; `oversight` are the fields of `AgentOversight`."""
-    return AgentSpec(
-        name=name,
-        role=f"the {name}",
-        goal="do it well",
-        backstory="You are careful.",
-        llm=llm,
-        tools=tuple(tools),
-        max_iter=max_iter,
-        max_tokens=max_tokens,
-        oversight=AgentOversight(duty=duty, **oversight),
-    )
-
-
-BOSS = agent("boss", READING, "supervisor")
-CODER = agent("coder", WORKING)
-JUDGE = agent("judge", READING, "reviewer")
-OFFICER = agent("officer", READING, "escalation", max_iter=4)
-EVERYBODY = (BOSS, CODER, JUDGE, OFFICER)
-
-
-def job(name: str = "deliver", description: str = "{goal}", **keys: Any) -> TaskSpec:
-    """A task; `keys` are the fields of `TaskSpec`."""
-    return TaskSpec(name=name, description=description, expected_output="a report", **keys)
-
-
-def team(
-    *agents: AgentSpec,
-    tasks: Sequence[TaskSpec] = (),
-    rules: Sequence[Rule] = (),
-    folder: Path | None = None,
-    **policy: Any,
-) -> TeamSpec:
-    """A team of these agents in place of those of the same name; `policy` are fields of `PolicySpec`."""
-    own = {a.name: a for a in (*EVERYBODY, *agents)}
-    return TeamSpec(
-        name="players",
-        folder=folder or Path("nowhere").resolve(),
-        agents=tuple(own.values()),
-        tasks=tuple(tasks) or (job(),),
-        policy=PolicySpec(rules=tuple(rules), **policy),
-    )
-
-
-def rule(name: str, ruling: Ruling, *, at: Any = "now", role: str = "", **when: Any) -> Rule:
-    """A rule; `when` are the fields of `Match`, a single value standing for a tuple of one."""
-    told = {k: (v,) if isinstance(v, str) else v for k, v in when.items()}
-    return Rule(name=name, ruling=ruling, when=Match(**told), at=at, role=role)
-
-
-def limits(**amounts: Any) -> Limits:
-    """Limits of these amounts."""
-    return Limits(**amounts)
-
-
-# -- what its members say -------------------------------------------------------------------------
-
-
-def played(steps: Mapping[str, Sequence[Step]]) -> Script:
-    """Like `scripted`, for one agent in several threads: a key may be `AGENT: WORDS`.
-
-    Such a script is for the agent's threads whose first message holds the words; the key `AGENT`
-    alone is for all others. A model that is made to call a tool does so, whatever its script says.
-    """
-
-    def answer(request: Request) -> Reply:
-        name, task = agent_of(request), task_of(request)
-        if forced := forced_tool(request):
-            return _yielded(forced, name)
-        for key, own in steps.items():
-            who, colon, words = key.partition(": ")
-            if colon and who == name and words in task:
-                return scripted({name: own})(request)
-        return scripted(steps)(request)
-
-    return answer
-
-
-def forced_tool(request: Request) -> str:
-    """The tool that the request makes the model call; empty: it may choose."""
-    return str(as_object(request.json.get("tool_choice")).get("name", ""))
-
-
-def _yielded(tool: str, name: str) -> Reply:
-    told: dict[str, Any] = {"summary": "I had to stop here, before my work was done."}
-    verdict = {"verdict": "reject"} if name == JUDGE.name else {}
-    return brief() if tool == "brief" else reply(call(tool, **told, **verdict, confidence=0.1))
-
-
-def step(
-    name: str, who: str = "coder", task: str = "", after: Sequence[str] = ()
-) -> dict[str, Any]:
-    """A step of a plan."""
-    return {
-        "id": name,
-        "agent": who,
-        "task": task or f"do {name}",
-        "expected_output": "it is done",
-        "depends_on": list(after),
-    }
-
-
-def plan(*steps: dict[str, Any]) -> Reply:
-    """The supervisor's plan."""
-    return reply(call("plan", steps=list(steps)))
-
-
-def delegate(*names: str, **more: Any) -> Reply:
-    """The supervisor's delegation of these steps, in one turn."""
-    return reply(*[call("delegate", step=name, **more) for name in names])
-
-
-def finish(summary: str = "All is done.", **more: Any) -> Reply:
-    """The supervisor's end."""
-    return reply(call("finish", **{"summary": summary, "confidence": 0.9, **more}))
-
-
-def hand_over(summary: str = "It is done.", **more: Any) -> Reply:
-    """A worker's end."""
-    return reply(call("hand_over", **{"summary": summary, "confidence": 0.9, **more}))
-
-
-def approve(**more: Any) -> Reply:
-    """A reviewer's approval."""
-    return hand_over("The change is right.", verdict="approve", **more)
-
-
-def refuse(why: str = "a.txt: the second line is wrong, it must say two") -> Reply:
-    """A reviewer's rejection."""
-    return hand_over(why, verdict="reject")
-
-
-def brief(**more: Any) -> Reply:
-    """The escalation agent's end."""
-    told = {
-        "what": "A file will change.",
-        "why": "A rule says so.",
-        "risk": "low",
-        "recommendation": "Approve it.",
-    }
-    return reply(call("brief", **told | more))
-
-
-LOOK = reply(call("list_files"))
-CHANGE = step("change")
-CHECK = step("check", "judge", after=["change"])
-
-
-def write(path: str = "a.txt", content: str = "two\n") -> Reply:
-    """A worker writes a file."""
-    return reply(call("write_file", path=path, content=content))
-
-
-def delivery(*work: Step, judging: Sequence[Step] = (), **more: Any) -> Script:
-    """The plain story: the coder does `work`, the judge approves, the boss finishes.
-
-    Args:
-        work: What the coder does before it hands over.
-        judging: What the judge does instead of looking and approving.
-        more: The last arguments of `finish`.
-    """
-    return played(
-        {
-            "boss": [plan(CHANGE, CHECK), delegate("change"), delegate("check"), finish(**more)],
-            "coder": [*work, hand_over()],
-            "judge": judging or [LOOK, approve()],
-            "officer": [brief()],
-        }
-    )
-
-
-# -- the stage ------------------------------------------------------------------------------------
+from tests.support.request import Request
+from tests.support.scripts import agent_of
 
 
 @dataclass(slots=True)
@@ -262,9 +59,9 @@ class Stage:
                 self.runs = [r.id for r in list_runs(store)]
         return self._played(result)
 
-    def resume(self, **options: Any) -> Result:
+    def resume(self) -> Result:
         """Go on with the newest run."""
-        return self._played(crews.resume(self.id, **{"settings": self.settings, **options}))
+        return self._played(crews.resume(self.id, settings=self.settings))
 
     def _played(self, result: Result) -> Result:
         """The result, if no script failed; a test would misread that as an outage."""
@@ -398,11 +195,7 @@ def staged(
     made = team(folder) if callable(team) else team
     with MessagesServer(brain) as server:
         settings = Settings(base_url=server.url, api_key=SecretStr(key))
-        yield Stage(server, folder, made or _plain_team(), settings)
-
-
-def _plain_team() -> TeamSpec:
-    return team()
+        yield Stage(server, folder, made or players.team(), settings)
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -425,3 +218,34 @@ def occurrences(needle: str, *folders: Path) -> list[Path]:
         for p in folder.rglob("*")
         if p.is_file() and not p.is_symlink() and wanted in p.read_bytes()
     ]
+
+
+def assert_refused(stage: Stage, row: CallRow, *words: str) -> None:
+    """The call did not happen, and journal, audit log and command line say so, with the reason."""
+    assert row.state in {"denied", "failed"}
+    assert row.is_error
+    bodies = [(e.kind, json.loads(e.body)) for e in stage.audit()]
+    about = {kind for kind, body in bodies if body.get("call") == row.address}
+    assert ("refused" if row.state == "denied" else "effect_ended") in about
+    lines = [line for line in stage.shown().splitlines() if f"{row.tool} " in line]
+    line = next(line for line in lines if f"-> {row.state}" in line)
+    for word in words:
+        assert word in row.result
+        assert word in line
+
+
+def assert_ended_in_order(result: Result, stage: Stage) -> None:
+    """The run went on to its end after the refusals, and changed nothing of the user's."""
+    assert (result.status, result.exit_code, result.reason) == ("completed", 0, "")
+    assert tree(stage.folder) == {"a.txt": "one\n"} | {
+        p.name: str(p.readlink()) for p in stage.folder.iterdir() if p.is_symlink()
+    }
+
+
+def assert_waits(stage: Stage, result: Result, kind: str) -> Review:
+    """The run waits for one review of that kind, and has changed nothing of the user's."""
+    assert (result.status, result.exit_code) == ("waiting", 3)
+    (review,) = result.waiting_for
+    assert review.kind == kind
+    assert tree(stage.folder) == {"a.txt": "one\n"}
+    return review

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from crews.errors import EXIT_DENIED
-from tests.stories.scenes import (
+from tests.stories.players import (
     CHANGE,
     CHECK,
     CODER,
     LOOK,
     READING,
     WORKING,
-    Stage,
     agent,
     approve,
     delegate,
@@ -23,10 +22,13 @@ from tests.stories.scenes import (
     plan,
     played,
     rule,
-    staged,
     team,
-    tree,
     write,
+)
+from tests.stories.scenes import (
+    Stage,
+    staged,
+    tree,
 )
 from tests.support.reply import Reply
 from tests.support.scripts import call, reply, text, tool_names

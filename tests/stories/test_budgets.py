@@ -1,4 +1,4 @@
-"""Is a limit a wall? Nothing is sent that could pass it, and a human is asked once what comes next."""
+"""Is a limit a wall? Nothing is sent that could pass it, and one question is asked."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ from typing import Any
 
 import pytest
 
-from crews import CrewsError
-from crews.errors import EXIT_BUDGET, EXIT_DENIED
 from crews.records.rows import CallRow
 from crews.runtime.models import price
 from crews.teams.spec import TeamSpec
-from tests.stories.scenes import (
+from tests.stories.players import (
     CHANGE,
-    CHECK,
     CODER,
     LOOK,
     MODEL,
     WORKING,
-    Stage,
     agent,
     approve,
     delegate,
     delivery,
     finish,
-    forced_tool,
     hand_over,
     limits,
     plan,
     played,
-    staged,
     step,
     team,
-    tree,
+    walled,
     write,
 )
+from tests.stories.scenes import (
+    Stage,
+    staged,
+)
 from tests.support.messages_api import Reply, Request, Usage
-from tests.support.scripts import Script, agent_of, call, reply, text
+from tests.support.scripts import Script, agent_of, call, reply
 
 USAGE = Usage(500, 100)
 """What every answer costs where a test counts."""
@@ -74,7 +72,7 @@ def spent_tokens(stage: Stage) -> int:
 
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
 def test_turns(scope: str) -> None:
-    with staged(looking(9), team(**{scope: limits(turns=4)})) as stage:
+    with staged(looking(9), walled(scope, turns=4)) as stage:
         stage.run()
         counted = stage.requests() if scope == "limits" else stage.requests("coder")
         assert len(counted) == 4
@@ -87,7 +85,7 @@ def test_turns(scope: str) -> None:
 
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
 def test_tokens(scope: str) -> None:
-    with staged(priced(looking(9)), team(**{scope: limits(tokens=4500)})) as stage:
+    with staged(priced(looking(9)), walled(scope, tokens=4500)) as stage:
         stage.run()
         assert stage.open_review("budget").about["which"] == "tokens"
         assert 0 < spent_tokens(stage) <= 4500
@@ -100,7 +98,7 @@ def test_tokens(scope: str) -> None:
 def test_money(scope: str) -> None:
     wall = Decimal("0.04")
     usage = Usage(1000, 400)
-    with staged(priced(looking(9), usage), team(**{scope: limits(money=wall)})) as stage:
+    with staged(priced(looking(9), usage), walled(scope, money=wall)) as stage:
         stage.run()
         nano = price(MODEL, usage.input_tokens, usage.output_tokens)
         assert nano is not None
@@ -112,8 +110,10 @@ def test_money(scope: str) -> None:
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
 def test_calls(scope: str) -> None:
     greedy = reply(*[call("list_files")] * 5)
-    script = played({"boss": [plan(CHANGE), delegate("change"), finish()], "coder": [greedy, hand_over()]})
-    with staged(script, team(**{scope: limits(calls=4)})) as stage:
+    script = played(
+        {"boss": [plan(CHANGE), delegate("change"), finish()], "coder": [greedy, hand_over()]}
+    )
+    with staged(script, walled(scope, calls=4)) as stage:
         stage.run()
         rows = stage.calls("list_files")
         allowed = 4 if scope == "delegation" else 2  # the boss has made two calls of the run's four
@@ -134,7 +134,12 @@ def test_wall_time_counts_work_and_not_waiting() -> None:
     slow = Reply(LOOK.blocks, delay=0.4)
     script = played(
         {
-            "boss": [reply(call("ask_human", question="now?")), plan(CHANGE), delegate("change"), finish()],
+            "boss": [
+                reply(call("ask_human", question="now?")),
+                plan(CHANGE),
+                delegate("change"),
+                finish(),
+            ],
             "coder": [slow] * 9 + [hand_over()],
         }
     )
@@ -148,7 +153,9 @@ def test_wall_time_counts_work_and_not_waiting() -> None:
         (coder,) = stage.threads("coder")
         assert 1 <= coder.working_seconds <= result.usage.working_seconds
         again = stage.resume().usage.working_seconds
-        assert again - result.usage.working_seconds < 1.2  # asked again at once; the wait is not in it
+        assert (
+            again - result.usage.working_seconds < 1.2
+        )  # asked again at once; the wait is not in it
 
 
 # -- one question ---------------------------------------------------------------------------------
@@ -195,130 +202,6 @@ def test_each_delegation_has_its_own_wall() -> None:
         stage.run()
         assert len(stage.reviews("budget", "open")) == 3
         assert len(stage.requests("coder")) == 6
-
-
-# -- what the human decides -----------------------------------------------------------------------
-
-
-def test_approving_extends_by_the_same_amount_each_time() -> None:
-    with staged(looking(7), team(delegation=limits(turns=3))) as stage:
-        stage.run()
-        for turns in (6, 8):
-            result = stage.go_on("approve")
-            assert len(stage.requests("coder")) == turns
-        assert (result.status, result.exit_code) == ("completed", 0)
-        assert stage.threads("coder")[0].walls.turns == 9
-
-
-def test_editing_sets_another_limit() -> None:
-    with staged(looking(7), team(limits=limits(turns=3))) as stage:
-        stage.run()
-        result = stage.go_on("edit", edit={"turns": 5})
-        assert (result.status, len(stage.server.requests)) == ("waiting", 5)
-        result = stage.go_on("edit", edit={"turns": 100})
-        assert (result.status, result.exit_code) == ("completed", 0)
-
-
-@pytest.mark.parametrize("edit", [{"tokens": 10**9}, {}])
-def test_an_edit_that_does_not_move_the_wall_asks_again(edit: dict[str, Any]) -> None:
-    with staged(looking(7), team(limits=limits(turns=3))) as stage:
-        stage.run()
-        result = stage.go_on("edit", edit=edit)
-        assert (result.status, len(stage.server.requests)) == ("waiting", 3)
-        assert stage.go_on("edit", edit={"turns": 50}).exit_code == 0
-
-
-@pytest.mark.parametrize(
-    "edit", [{"turns": 3}, {"turns": 2}, {"turns": "many"}, {"turns": -1}, {"turn": 9}]
-)
-def test_an_edit_that_sets_no_further_limit_is_refused(edit: dict[str, Any]) -> None:
-    with staged(looking(7), team(limits=limits(turns=3))) as stage:
-        stage.run()
-        with pytest.raises(CrewsError, match="limit"):
-            stage.decide("edit", edit=edit)
-        assert stage.go_on("edit", edit={"turns": 50}).exit_code == 0
-
-
-def test_rejecting_a_run_s_wall_finishes_with_what_there_is() -> None:
-    script = played(
-        {
-            "boss": [plan(CHANGE, CHECK), delegate("change"), delegate("check"), finish()],
-            "coder": [write(), LOOK, LOOK, hand_over()],
-        }
-    )
-    with staged(script, team(limits=limits(turns=3))) as stage:
-        stage.run()
-        result = stage.go_on("reject")
-        assert (result.status, result.exit_code) == ("completed", EXIT_BUDGET)
-        # One last request for each of the two threads, and each had to end with it.
-        last = stage.server.requests[3:]
-        assert [(agent_of(r), forced_tool(r)) for r in last] == [
-            ("coder", "hand_over"),
-            ("boss", "finish"),
-        ]
-        assert "I had to stop here" in result.report
-        assert tree(stage.folder) == {"a.txt": "one\n"}
-        assert not result.change_set.is_empty
-        assert stage.cli("apply", stage.id)[0] == EXIT_DENIED
-
-
-def test_rejecting_a_delegation_s_wall_ends_that_delegation_alone() -> None:
-    with staged(looking(5), team(delegation=limits(turns=2))) as stage:
-        stage.run()
-        result = stage.go_on("reject")
-        assert (result.status, result.exit_code) == ("completed", EXIT_BUDGET)
-        assert [forced_tool(r) for r in stage.requests("coder")] == ["", "", "hand_over"]
-        assert [forced_tool(r) for r in stage.requests("boss")] == ["", "", ""]
-
-
-@pytest.mark.parametrize("answer", [reply(call("hand_over")), reply(text("No.")), LOOK])
-def test_a_model_that_will_not_end_is_ended(answer: Reply) -> None:
-    """It does not get its further turns by handing over badly: the wall has been passed once already."""
-
-    def stubborn(request: Request) -> Reply:
-        return answer if forced_tool(request) == "hand_over" else looking(9)(request)
-
-    with staged(stubborn, team(delegation=limits(turns=2))) as stage:
-        stage.run()
-        result = stage.go_on("reject")
-        assert (result.status, result.exit_code) == ("completed", EXIT_BUDGET)
-        assert len(stage.requests("coder")) <= 2 + 3
-        (coder,) = stage.threads("coder")
-        assert "it made no hand-over of its own" in coder.flagged
-
-
-@pytest.mark.parametrize("scope", ["limits", "delegation"])
-def test_stopping(scope: str) -> None:
-    with staged(looking(9), team(**{scope: limits(turns=3)})) as stage:
-        stage.run()
-        sent = len(stage.server.requests)
-        result = stage.go_on("stop")
-        assert (result.status, result.exit_code) == ("stopped", EXIT_BUDGET)
-        assert "budget" in result.reason
-        assert len(stage.server.requests) == sent
-        with pytest.raises(CrewsError, match="has ended"):
-            stage.resume()
-
-
-# -- what is not known ----------------------------------------------------------------------------
-
-
-def test_an_unknown_price_and_a_limit_of_money() -> None:
-    mystery = team(agent("coder", WORKING, llm="mystery-1"), limits=limits(money=5))
-    with staged(looking(1), mystery) as stage:
-        stage.run()
-        assert len(stage.requests("coder")) == 0
-        review = stage.open_review("budget")
-        assert "price of a model is not known" in review.reason
-        result = stage.go_on("approve")  # there is no amount to extend: the limit falls
-        assert (result.status, result.cost) == ("completed", None)
-        assert "unknown" in stage.shown()
-
-
-def test_an_unknown_price_and_no_limit_of_money() -> None:
-    with staged(looking(1), team(agent("coder", WORKING, llm="mystery-1"))) as stage:
-        result = stage.run()
-        assert (result.status, result.cost) == ("completed", None)
 
 
 # -- shares ---------------------------------------------------------------------------------------

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crews import Result, logs
+from crews import logs
 from crews.errors import EXIT_BUDGET, EXIT_DENIED
-from crews.records.rows import CallRow
-from crews.teams.spec import TeamSpec
-from tests.stories.scenes import (
+from tests.stories.players import (
     BOSS,
     CHANGE,
-    CHECK,
     LOOK,
     READING,
     WORKING,
-    Stage,
     agent,
-    approve,
     delegate,
     delivery,
     finish,
     hand_over,
-    limits,
-    occurrences,
     plan,
     played,
-    refuse,
-    rule,
-    staged,
     step,
     team,
-    tree,
+    walled,
+    worked,
     write,
 )
-from tests.support.reply import ToolUse
+from tests.stories.scenes import (
+    assert_ended_in_order,
+    assert_refused,
+    occurrences,
+    staged,
+    tree,
+)
 from tests.support.scripts import Script, Step, call, last_results, reply
 
 TRIED = "I tried, and it was refused."
@@ -56,34 +52,7 @@ def outside() -> Path:
 
 def attempts(*work: Step) -> Script:
     """The coder tries, and hands over; nothing is delivered."""
-    return played(
-        {
-            "boss": [plan(CHANGE), delegate("change"), finish(TRIED, deliver=False)],
-            "coder": [*work, hand_over(TRIED)],
-        }
-    )
-
-
-def assert_refused(stage: Stage, row: CallRow, *words: str) -> None:
-    """The call did not happen, and journal, audit log and command line say so, with the reason."""
-    assert row.state in {"denied", "failed"}
-    assert row.is_error
-    bodies = [(e.kind, json.loads(e.body)) for e in stage.audit()]
-    about = {kind for kind, body in bodies if body.get("call") == row.address}
-    assert ("refused" if row.state == "denied" else "effect_ended") in about
-    lines = [line for line in stage.shown().splitlines() if f"{row.tool} " in line]
-    line = next(line for line in lines if f"-> {row.state}" in line)
-    for word in words:
-        assert word in row.result
-        assert word in line
-
-
-def assert_ended_in_order(result: Result, stage: Stage) -> None:
-    """The run went on to its end after the refusals, and changed nothing of the user's."""
-    assert (result.status, result.exit_code, result.reason) == ("completed", 0, "")
-    assert tree(stage.folder) == {"a.txt": "one\n"} | {
-        p.name: str(p.readlink()) for p in stage.folder.iterdir() if p.is_symlink()
-    }
+    return worked(*work, hand_over())
 
 
 # -- out of the workspace -------------------------------------------------------------------------
@@ -238,149 +207,6 @@ def test_an_agent_that_does_not_exist_gets_no_work() -> None:
         assert_ended_in_order(result, stage)
 
 
-# -- without a review -----------------------------------------------------------------------------
-
-
-def test_changes_that_nobody_reviewed_are_not_delivered() -> None:
-    script = played(
-        {
-            "boss": [plan(CHANGE), delegate("change"), finish(), finish(TRIED, deliver=False)],
-            "coder": [write(), hand_over()],
-        }
-    )
-    with staged(script) as stage:
-        result = stage.run()
-        assert_refused(stage, stage.calls("finish")[0], "not approved by a reviewer")
-        assert_ended_in_order(result, stage)
-        code, _, error = stage.cli("apply", stage.id)
-        assert code == EXIT_DENIED
-        assert "nobody has approved" in error
-        assert tree(stage.folder) == {"a.txt": "one\n"}
-
-
-def test_applying_before_the_human_has_decided() -> None:
-    with staged(delivery(write())) as stage:
-        assert stage.run().status == "waiting"
-        code, _, error = stage.cli("apply", stage.id)
-        assert code == EXIT_DENIED
-        assert "nobody has approved" in error
-        assert tree(stage.folder) == {"a.txt": "one\n"}
-
-
-def own_judge(*tools: str) -> TeamSpec:
-    return team(agent("judge", tools, "reviewer"))
-
-
-def test_a_reviewer_does_not_approve_its_own_work() -> None:
-    script = played(
-        {
-            "boss": [
-                plan(CHANGE, CHECK, step("again", "judge", after=["check"])),
-                delegate("change"),
-                delegate("check"),
-                delegate("again"),
-                finish(),
-                finish(TRIED, deliver=False),
-            ],
-            "coder": [LOOK, hand_over()],
-            "judge: do check": [write(), refuse("a.txt: it must say two, so I have made it say two")],
-            "judge: do again": [LOOK, approve()],
-        }
-    )
-    with staged(script, own_judge(*READING, "write_file")) as stage:
-        result = stage.run()
-        assert_refused(stage, stage.calls("finish")[0], "other than their author (judge)")
-        assert_ended_in_order(result, stage)
-
-
-def test_a_reviewer_changes_nothing_by_command() -> None:
-    script = played(
-        {
-            "boss": [
-                plan(CHANGE, CHECK, step("again", "judge", after=["check"])),
-                delegate("change"),
-                delegate("check"),
-                delegate("again"),
-                finish(TRIED),
-            ],
-            "coder": [LOOK, hand_over()],
-            "judge: do check": [reply(call("run_command", command="echo two > a.txt")), approve()],
-            "judge: do again": [LOOK, approve()],
-        }
-    )
-    with staged(script, own_judge(*READING, "run_command")) as stage:
-        result = stage.run()
-        assert "exit code: 0" not in stage.call("run_command").result
-        assert result.change_set.is_empty
-        assert_ended_in_order(result, stage)
-
-
-# -- its own rules --------------------------------------------------------------------------------
-
-
-def inside(folder: Path) -> TeamSpec:
-    """A team whose files lie in the folder that it works on."""
-    config = folder / "config"
-    config.mkdir()
-    for name in ("agents.yaml", "tasks.yaml", "policy.yaml"):
-        (config / name).write_text("# as it was\n", encoding="utf-8")
-    return team(folder=config)
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        call("write_file", path="config/policy.yaml", content="autonomy: 4\n"),
-        call("write_file", path="config/./policy.yaml", content="autonomy: 4\n"),
-        call("edit_file", path="config/agents.yaml", old="as it was", new="mine"),
-        call("delete_file", path="config/tasks.yaml"),
-    ],
-)
-def test_the_teams_own_files(attempt: ToolUse) -> None:
-    with staged(attempts(reply(attempt)), inside) as stage:
-        before = tree(stage.folder)
-        result = stage.run()
-        assert_refused(stage, stage.call(attempt.name, "coder"), "protected")
-        assert result.exit_code == 0
-        assert result.change_set.is_empty
-        assert tree(stage.folder) == before
-
-
-def test_the_teams_own_files_by_command() -> None:
-    sly = call("run_command", command="echo 'autonomy: 4' > config/policy.yaml")
-    script = played(
-        {
-            "boss": [
-                plan(CHANGE, CHECK),
-                delegate("change"),
-                delegate("check"),
-                finish(),
-                finish(TRIED, deliver=False),
-            ],
-            "coder": [reply(sly), hand_over()],
-            "judge": [LOOK, approve()],
-        }
-    )
-    with staged(script, inside) as stage:
-        before = tree(stage.folder)
-        result = stage.run()
-        assert_refused(stage, stage.calls("finish")[0], "protected")
-        assert (result.status, result.exit_code) == ("completed", 0)
-        assert stage.cli("apply", stage.id)[0] == EXIT_DENIED
-        assert tree(stage.folder) == before
-
-
-def test_what_policy_denies_is_denied_in_every_spelling() -> None:
-    keep = rule("keep-out", "deny", path="vault/**")
-    spellings = ("vault/a.txt", "./vault/a.txt", "vault//a.txt", "x/../vault/a.txt", "/workspace/vault/a.txt")
-    attempt = reply(*[call("write_file", path=path, content="x") for path in spellings])
-    with staged(attempts(attempt), team(rules=[keep])) as stage:
-        result = stage.run()
-        for row in stage.calls("write_file"):
-            assert_refused(stage, row)
-        assert_ended_in_order(result, stage)
-
-
 # -- beyond its budget ----------------------------------------------------------------------------
 
 
@@ -397,7 +223,7 @@ WALLS: dict[str, Any] = {
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
 def test_spending_past_a_limit(kind: str, scope: str) -> None:
     two = reply(call("write_file", path="a.txt", content="two\n"), call("list_files"))
-    walls = team(**{scope: limits(**{kind: WALLS[kind]})})
+    walls = walled(scope, **{kind: WALLS[kind]})
     script = played(
         {
             "boss": [plan(CHANGE), delegate("change"), finish(), finish(deliver=False)],
