@@ -78,6 +78,9 @@ def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
     inputs = {**(request.inputs or {}), "goal": request.goal}
     team = fill(team, inputs)
     source = None if request.workspace is None else Path(request.workspace).resolve()
+    if source is not None and source.is_relative_to(settings.home.resolve()):
+        raise UsageError("crews keeps its own journal and runs here", where=str(source),
+                         hint="give another folder as the workspace")  # fmt: skip
     _check_answers(request, settings)
     autonomy = team.policy.autonomy if request.autonomy is None else request.autonomy
     if autonomy not in range(len(LEVELS)):

@@ -28,7 +28,8 @@ def tell_end(result: Result, run: RunRow, *, answer_only: bool) -> None:
             put(plain(run.summary))
     else:
         print_markdown(result.report)
-        say("".join(f"{line}\n" for line in _changes(result, run)))
+        if changed := _changes(result, run):
+            say("\n".join(changed))
     lines = _waiting(result) if result.status == "waiting" else _ended(result)
     if lines:
         say("\n".join(lines))

@@ -15,12 +15,14 @@ def known(error: CrewsError, *, as_json: bool) -> int:
     if as_json:
         _as_json(error, error.exit_code, problems)
         return error.exit_code
-    lines = problems if isinstance(error, TeamError) and problems else []
+    lines = list(problems) if isinstance(error, TeamError) else []
     where = f"{error.where}: " if error.where else ""
     # Ctrl-C is no error: the human asked for it.
     mark = "" if error.exit_code == EXIT_INTERRUPTED else "error: "
     lines.append(f"{mark}{where}{error.what}")
-    lines += [f"  {line}" for line in error.hint.split("\n") if line]
+    # A team's hint repeats its problems, for those who only see the text of the error.
+    hint = "" if lines[:-1] else error.hint
+    lines += [f"  {line}" for line in hint.split("\n") if line]
     lines += [f"  {note}" for note in getattr(error, "__notes__", ())]
     say(plain("\n".join(lines)))
     return error.exit_code

@@ -203,7 +203,11 @@ def _set(review: ReviewRow, given: list[str], whole: str | None) -> dict[str, An
     if review.kind == "budget":
         return {k: v for name, value in named.items() for k, v in limit_edit(name, value).items()}
     if review.kind not in {"action", "unknown"}:
-        hint = "--file PATH=@LOCAL or --drop PATH" if review.kind == "change_set" else "--json-edit @FILE"
+        hint = (
+            "--file PATH=@LOCAL or --drop PATH"
+            if review.kind == "change_set"
+            else "--json-edit @FILE"
+        )
         raise UsageError(
             f"`--set` does not fit a review of a {review.kind.replace('_', ' ')}", hint=hint
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -72,6 +74,12 @@ def console(stream: TextIO) -> Console:
         force_terminal=drawn,
         soft_wrap=not drawn,
     )
+
+
+def filled(text: str) -> str:
+    """Talk in lines that are no wider than the terminal; a path is never broken."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def show(text: str, drawn: RenderableType) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from crews.cli.output import moment
 from crews.plain import one_line, plain, visible
-from crews.records.inbox import MEANING
+from crews.records.inbox import meaning
 from crews.records.rows import ReviewKind, ReviewRow, RunRow
 from crews.report.money import Money, counted, duration
 
@@ -49,7 +49,7 @@ def _parts(review: ReviewRow, run: RunRow | None) -> Iterator[Part]:
 
 def choices_part(review: ReviewRow) -> Part:
     """What can be decided, and what each decision means."""
-    meant = MEANING[review.kind]
+    meant = meaning(review)
     lines = [f"{choice}: {meant.get(choice, '')}" for choice in review.choices]
     return Part("list", "you can", "\n".join(lines))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -44,7 +45,7 @@ def run(
     ] = None,
     autonomy: Annotated[str | None, typer.Option(metavar="LEVEL", help=_LEVELS)] = None,
     observe: Annotated[
-        bool, typer.Option("--observe", help="Read only: end with a plan and a patch.")
+        bool, typer.Option("--observe", help="End with a patch: the folder is never changed.")
     ] = False,
     no_apply: Annotated[
         bool, typer.Option("--no-apply", help="Keep approved changes for `crews apply`.")
@@ -133,13 +134,15 @@ def demo(
 ) -> None:
     """Watch a team at work on a sample project; needs no key."""
     from crews.cli.driving import View, carry
+    from crews.cli.output import filled, has_colour
     from crews.cli.showing import demo_asker, demo_epilogue, demo_opening, demo_request
     from crews.settings import load
 
     asker = None if decide is None else demo_asker(decide)
     request, settings = demo_request(folder, live), load()
     if not (json or quiet):
-        typer.echo(demo_opening(request), err=True)
+        said = demo_opening(request)
+        typer.echo(filled(said) if has_colour(sys.stderr) else said, err=True)
     view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose)
     raise typer.Exit(
         carry(

@@ -26,7 +26,7 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read a team's files and say everything that is wrong with them, or what they declare."""
+    """Say what is wrong in a team's files, or what they declare."""
     from crews.cli.output import put, put_json, say
     from crews.plain import plain
     from crews.teams.loader import check_team, find_team, load_team

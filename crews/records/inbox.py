@@ -48,6 +48,20 @@ MEANING: dict[ReviewKind, dict[Decision, str]] = {
     "model": {"approve": "try again", "stop": "end the run"},
 }  # fmt: skip
 """What each decision means, in words for people."""
+_RESULT: dict[Decision, str] = {
+    "approve": "accept the result", "answer": "not yet: the agent goes on, with your advice",
+    "reject": "not yet: the agent goes on, and is told why", "stop": "end the run",
+}  # fmt: skip
+_DELEGATION: dict[Decision, str] = {
+    "approve": "let it be delegated", "answer": "let it, with your advice",
+    "reject": "refuse; the supervisor does without it", "stop": "end the run",
+}  # fmt: skip
+
+
+def meaning(review: ReviewRow) -> dict[Decision, str]:
+    """What each decision of a review means."""
+    by_rule = {"human_input": _RESULT, "beyond-plan": _DELEGATION}
+    return by_rule.get(review.rule, MEANING[review.kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +269,14 @@ def _check_edit(row: ReviewRow, edit: dict[str, Any] | None) -> None:
 
 def _check_files(row: ReviewRow, edit: dict[str, Any]) -> None:
     """A name that is not in the change set would leave in what the human means to leave out."""
+    texts, dropped = edit.get("files", {}), edit.get("drop", [])
+    if not isinstance(texts, dict) or not isinstance(dropped, (list, tuple)):
+        raise UsageError(
+            "this is no edit of a change set",
+            hint="`files` holds other texts by path, `drop` is a list of paths that are left out",
+        )
     known: list[str] = [f["path"] for f in row.about.get("files", [])]
-    named = [*edit.get("files", {}), *edit.get("drop", [])]
+    named: list[str] = [*texts, *dropped]
     if known and (unknown := [path for path in named if path not in known]):
         raise UsageError(
             f"not in the change set: {', '.join(unknown)}", hint=f"it holds: {', '.join(known)}"

@@ -70,7 +70,7 @@ class Conversation:
         old = turn.turn < self.thread.compacted
         content = results(turn, {c.use_id: c for c in calls}, old=old)
         self.messages.append({"role": "user", "content": content})
-        self.unseen_bytes = _size(content)
+        self.unseen_bytes += _size(content)
         self.last = None
 
     def estimate_anew(self) -> None:

@@ -81,7 +81,7 @@ class DelegateTool(Tool[DelegateArgs]):
         step = self._step(args, plan)
         self._check_ready(step, plan, context)
         if args.step == "" and self._scene.options.autonomy < TEAM:
-            raise NeedsReview(_beyond_plan(step, plan, context))
+            raise NeedsReview(_beyond_plan(args, step, plan, context))
         self._check_rework(plan, context)
         return await self._begin(args, step, plan, thread_path)
 
@@ -156,17 +156,19 @@ class DelegateTool(Tool[DelegateArgs]):
         if len(rejected) <= self._scene.team.policy.max_rework:
             return
         address = f"{self._path}#rework>{len(rejected)}"
+        question = _too_many_rounds(rejected, plan, context, address)
         for review in inbox.list_reviews(
             self._scene.journal.store,
             run=self._scene.journal.run,
             state="decided",
             kind="hand_over",
         ):
-            if review.about.get("round") == address:
+            # The same count may come again after an approval: that is another question.
+            if review.content_hash == question.content_hash:
                 if review.decision == "reject":
                     raise ToolError("A human ended the rework. Finish with what there is.")
                 return
-        raise NeedsReview(_too_many_rounds(rejected, plan, context, address))
+        raise NeedsReview(question)
 
     # -- doing it -----------------------------------------------------------------------------
 
@@ -247,11 +249,13 @@ def _child(call: str) -> str:
     return child_path(path, int(turn), int(index))
 
 
-def _beyond_plan(step: Step, plan: Plan, context: ToolContext) -> Question:
+def _beyond_plan(args: DelegateArgs, step: Step, plan: Plan, context: ToolContext) -> Question:
+    # All of it: what is not shown is not approved.
+    given = {k: v for k, v in args.model_dump(mode="json").items() if v} | {"step": step.id}
     subject = {
         "tool": DelegateTool.name,
         "effect": "read",
-        "arguments": step.model_dump(mode="json"),
+        "arguments": given,
         "command": "",
         "paths": [],
         "diff": "",
@@ -263,7 +267,7 @@ def _beyond_plan(step: Step, plan: Plan, context: ToolContext) -> Question:
         agent=context.agent,
         title=f"{context.agent} wants to delegate work to {step.agent} that is not in the plan",
         subject=subject,
-        content_hash=hashlib.sha256(step.model_dump_json().encode()).hexdigest(),
+        content_hash=hashlib.sha256(args.model_dump_json().encode()).hexdigest(),
         rule="beyond-plan",
         reason="the delegation leaves the plan",
     )
@@ -273,6 +277,7 @@ def _too_many_rounds(
     rejected: list[ThreadRow], plan: Plan, context: ToolContext, address: str
 ) -> Question:
     reasons = [t.outcome.summary for t in rejected if t.outcome]
+    paths = [t.path for t in rejected]
     authors = {s.agent for s in plan.steps} - {t.agent for t in rejected}
     return Question(
         kind="hand_over",
@@ -287,7 +292,7 @@ def _too_many_rounds(
             "summary": "",
             "round": address,
         },
-        content_hash=hashlib.sha256("\n".join(reasons).encode()).hexdigest(),
+        content_hash=hashlib.sha256("\n".join([address, *paths, *reasons]).encode()).hexdigest(),
         rule="max_rework",
         reason=f"policy allows {len(rejected) - 1} rounds of rework",
     )

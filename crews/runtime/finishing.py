@@ -81,7 +81,8 @@ class FinishTool(Tool[FinishArgs]):
         verdict = self._judge(changes, context)
         if verdict.ruling == "deny":
             raise ToolError(f"Denied by policy ({verdict.rule}): {verdict.reason}")
-        if verdict.ruling == "ask":
+        # A question that was put off until now is asked, whatever policy says of the whole.
+        if verdict.ruling == "ask" or self._collected():
             raise NeedsReview(self._question(args, context, changes, verdict, reviewed))
         return self._release(changes)
 
@@ -153,7 +154,9 @@ class FinishTool(Tool[FinishArgs]):
         if not reviewers:
             return ""
         threads = self._scene.journal.threads()
-        made = authors(threads, self._scene.journal.calls())
+        sandbox = self._scene.sandbox
+        confined = sandbox is None or sandbox.confines
+        made = authors(threads, self._scene.journal.calls(), confined=confined)
         now = self._scene.workspace.tree_hash()
         for thread in threads:
             outcome = thread.outcome
@@ -198,6 +201,7 @@ class FinishTool(Tool[FinishArgs]):
     ) -> Question:
         options = self._scene.options
         collected = self._collected()
+        own = {verdict.rule: verdict.reason} if verdict.ruling == "ask" else {}
         subject: dict[str, Any] = {
             "diff": changes.diff,
             "files": [asdict(f) for f in changes.files],
@@ -216,9 +220,9 @@ class FinishTool(Tool[FinishArgs]):
             title=_title(changes, options.source if options.apply else None),
             subject=subject,
             content_hash=changes.hash,
-            rule=", ".join(dict.fromkeys([*(c.rule for c in collected), verdict.rule])),
-            reason=" ".join(dict.fromkeys([*(c.reason for c in collected), verdict.reason])),
-            role=verdict.role,
+            rule=", ".join(dict.fromkeys([*(c.rule for c in collected), *own.keys()])),
+            reason=" ".join(dict.fromkeys([*(c.reason for c in collected), *own.values()])),
+            role=verdict.role or self._role(collected),
             findings=verdict.findings or _findings(collected),
         )
 
@@ -227,8 +231,14 @@ class FinishTool(Tool[FinishArgs]):
         return [
             c
             for c in self._scene.journal.calls()
-            if c.ruling == "ask" and c.state == "done" and not c.review
+            if c.ruling == "ask" and not c.review and (c.state == "done" or _may_have_changed(c))
         ]
+
+    def _role(self, collected: list[CallRow]) -> str:
+        """Who was to decide about the calls that were put off."""
+        names = {c.rule for c in collected}
+        rules = self._scene.team.policy.rules
+        return next((r.role for r in rules if r.role and r.name in names), "")
 
     # -- after the human ----------------------------------------------------------------------
 
@@ -246,6 +256,8 @@ class FinishTool(Tool[FinishArgs]):
         options = self._scene.options
         if not options.apply or options.source is None:
             return ToolResult("Finished. The changes are approved.")
+        if self._scene.row().applied_hash == changes.hash:  # interrupted right after it
+            return ToolResult("Finished. The changes are approved and applied.")
         try:
             deliver(self._scene.journal.store, self._scene.settings, self._scene.row())
         except CrewsError as error:
@@ -254,14 +266,26 @@ class FinishTool(Tool[FinishArgs]):
         return ToolResult("Finished. The changes are approved and applied.")
 
 
-def authors(threads: tuple[ThreadRow, ...], calls: tuple[CallRow, ...]) -> set[str]:
-    """Agents whose threads may have changed the workspace: those that could write, and did something."""
-    able = {t.path: t.agent for t in threads if t.grant.writes}
-    return {
-        able[c.path]
-        for c in calls
-        if c.path in able and c.state == "done" and c.effect in {"write", "execute"}
+def authors(
+    threads: tuple[ThreadRow, ...], calls: tuple[CallRow, ...], *, confined: bool = True
+) -> set[str]:
+    """Agents whose threads may have changed the workspace: those that could write, and did something.
+
+    `confined`: a command of a thread that may not write cannot write.
+    """
+    able = {
+        t.path: t.agent
+        for t in threads
+        if t.grant.writes or (not confined and t.hash_before != t.hash_after)
     }
+    return {able[c.path] for c in calls if c.path in able and _may_have_changed(c)}
+
+
+def _may_have_changed(call: CallRow) -> bool:
+    """A write that failed wrote nothing; a command that was killed may have written before."""
+    if call.effect == "execute":
+        return call.started_at is not None
+    return call.effect == "write" and call.state == "done"
 
 
 def _edited(changes: ChangeSet, review: ReviewRow) -> ChangeSet:

@@ -14,6 +14,7 @@ from crews.errors import StopRun
 from crews.records.rows import Brief, CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
+from crews.runtime.answers import usable
 from crews.runtime.conversation import KEPT_TURNS, Conversation
 from crews.runtime.flags import flags_of
 from crews.runtime.models import Block, ModelAnswer, ModelRequest
@@ -27,6 +28,7 @@ from crews.tools.gate import AnyTool, Seat
 
 GRACE_TURNS = 2
 """Turns beyond the last one in which an agent may still hand over."""
+AFTER_END = "the thread had ended before this call"
 CALLS_A_TURN = 64
 """Calls of one answer that are looked at; more are refused."""
 
@@ -101,7 +103,9 @@ class Loop:
         request = self._request(talk, forced=finish_now or self._last_turn(talk))
         self._tell("turn_started", turn=talk.turns)
         answer = await ask_model(self.scene, self.thread, request)
-        turn, calls = self._rows(talk, request, answer)
+        # From here on it is what the journal holds, what policy judges and what is sent back.
+        answer = replace(answer, blocks=usable(answer.blocks, talk))
+        turn, calls = self._rows(talk, request, answer, over=finish_now)
         self.scene.journal.record_turn(turn, calls)
         self._tell(
             "turn_ended", turn=turn.turn, tokens=turn.tokens, money=turn.money, text=_said(answer)
@@ -125,9 +129,9 @@ class Loop:
         )
 
     def _rows(
-        self, talk: Conversation, request: ModelRequest, answer: ModelAnswer
+        self, talk: Conversation, request: ModelRequest, answer: ModelAnswer, *, over: bool
     ) -> tuple[TurnRow, list[CallRow]]:
-        """The rows of an answer: the turn, and its calls as proposed."""
+        """The rows of an answer: the turn, and its calls as proposed. `over`: only the end is left."""
         turn = TurnRow(
             run=self.thread.run,
             path=self.thread.path,
@@ -148,7 +152,7 @@ class Loop:
         uses = [b for b in answer.blocks if b.get("type") == "tool_use"]
         # An answer that was cut off may hold half a call: none of its calls happens.
         whole = uses if answer.stop_reason != "max_tokens" else uses[:-1]
-        allowed = metering.calls_left(self.scene, self.thread)
+        allowed = 0 if over else metering.calls_left(self.scene, self.thread)
         return turn, [
             # An agent that has no calls left can still say so.
             self._call(turn, i, use, i < allowed or use["name"] == self.ending)
@@ -162,7 +166,7 @@ class Loop:
         why = (
             f"more than {CALLS_A_TURN} calls in one turn"
             if too_many
-            else "the limit of tool calls is reached"
+            else "a limit is reached: no more calls but the one that ends the work"
         )
         return CallRow(
             run=turn.run,
@@ -204,16 +208,29 @@ class Loop:
         """Take the last turn's calls to their ends; returns the hand-over, if one was made."""
         seat = self._seat()
         done: list[CallRow] = []
+        outcome: HandOver | None = None
         for group in grouped(talk.calls, self.tools):
+            if outcome is not None:
+                # What was asked for after the end does not happen: nobody would see or review it.
+                done += [self.scene.gate.refuse(call, seat, "ended", AFTER_END) for call in group]
+                continue
+            if self.scene.journal.stop_asked():
+                raise StopRun("stopped by a human")
             done += await together([self.scene.gate.settle(call, seat) for call in group])
-        for call in done:
-            tool = self.tools.get(call.tool)
-            if call.state == "done" and tool is not None and tool.ends_thread:
-                return tool.handover(tool.args.model_validate(call.args))
+            outcome = self._handed_over(done[-1])
+        if outcome is not None:
+            return outcome
         if not self.ending and not talk.calls and talk.last is not None:
             return HandOver(summary=_text(talk.last.content))
         talk.add_results(done)
         return None
+
+    def _handed_over(self, call: CallRow) -> HandOver | None:
+        """The hand-over that this call made, if it made one; such a call stands alone in its group."""
+        tool = self.tools.get(call.tool)
+        if call.state != "done" or tool is None or not tool.ends_thread:
+            return None
+        return tool.handover(tool.args.model_validate(call.args))
 
     def _seat(self) -> Seat:
         names = frozenset(self.tools)
@@ -225,6 +242,8 @@ class Loop:
             thread=self.thread.path,
             call="",
             writable=self.thread.grant.writes,
+            write_paths=self.thread.grant.write_paths,
+            protected=self.scene.protected,
         )
         standing = self.scene.standing(self.agent, self.thread, names)
         return Seat(self.agent.name, self.agent.oversight.duty, self.tools, standing, context)

@@ -73,7 +73,11 @@ async def activate(run: str, store: Store, settings: Settings, listener: Listene
         await close(scene, last)
         _complete(scene, last)
     except Waiting:
-        _release(journal, scene, "waiting", exit_code=EXIT_WAITING)
+        if journal.stop_asked():  # while the thread that waits now was still at work
+            reason = "stopped by a human"
+            _release(journal, scene, "stopped", reason=reason, exit_code=EXIT_FAILED)
+        else:
+            _release(journal, scene, "waiting", exit_code=EXIT_WAITING)
     except StopRun as stop:
         status: RunStatus = "failed" if stop.status == "failed" else "stopped"
         _release(journal, scene, status, reason=stop.reason, exit_code=stop.exit_code)

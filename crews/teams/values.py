@@ -20,6 +20,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """Where a value is: `("NAME", "tools", 0)`."""
 
 _OCTAL = re.compile(r"^[-+]?0[0-7_]+$")
+_FLAGS, _LEVELS = "write true or false", f"one of: {', '.join(AUTONOMY)}, or 0 to 4"
 _LAZY_FLAGS = frozenset({"yes", "no", "on", "off"})
 
 

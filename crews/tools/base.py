@@ -58,6 +58,10 @@ class ToolContext:
     """The call's address in its run, `THREAD:TURN.INDEX`; also its idempotency key."""
     writable: bool = True
     """May commands of this thread write in the workspace? False for who only reads and judges."""
+    write_paths: tuple[str, ...] = ("**",)
+    """Globs of what the thread may write; of a command's other changes nothing stays."""
+    protected: tuple[str, ...] = ()
+    """Files that no agent may change."""
     sandbox_error: str = ""
     """Why there is no sandbox, if there is none."""
 

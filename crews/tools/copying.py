@@ -72,6 +72,9 @@ def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspac
         source = source.resolve()
         if not source.is_dir():
             raise WorkspaceError("this is not a folder", where=str(source), hint="give a folder")
+        if source == Path(source.anchor):
+            raise WorkspaceError("this is the whole file system", where=str(source),
+                                 hint="give the folder of one project")  # fmt: skip
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
@@ -79,11 +82,11 @@ def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspac
         manifest = _fill(source, folder.resolve(), stage, limit_mb * _MIB)
         _publish(folder, stage, manifest)
     except (OSError, ToolError) as error:
-        # A number in place of a name is a file's descriptor, which says nothing to anybody.
-        named = isinstance(error, OSError) and isinstance(error.filename, int)
-        what = error.strerror if named else error
+        what = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, OSError) and isinstance(error.filename, str):
+            what = f"{error.filename}: {what}"
         raise WorkspaceError(f"the folder cannot be copied: {what}", where=str(source),
-                             hint="give a folder whose files can all be read")  # fmt: skip
+                             hint="give a folder whose files you may read") from error  # fmt: skip
     return open_workspace(folder)
 
 

@@ -6,7 +6,6 @@ before the next thing happens, so that a new owner of the run goes on at the exa
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -96,6 +95,13 @@ class Gate:
             return await self._recover(call, seat)
         return await self._run(call, seat)
 
+    def refuse(self, call: CallRow, seat: Seat, rule: str, why: str) -> CallRow:
+        """Deny a call without asking policy; a call that has ended stays as it is."""
+        if call.state in FINISHED_CALL:
+            return call
+        call = self._rule(call, seat, Verdict("deny", rule, why))
+        return self._denied(call, seat, f"Denied: {why}.")
+
     # -- judging ------------------------------------------------------------------------------
 
     async def _judge(self, call: CallRow, seat: Seat) -> CallRow:
@@ -115,7 +121,12 @@ class Gate:
     def _verdict(self, action: Action, seat: Seat) -> Verdict:
         """Policy's verdict; whatever goes wrong on the way to it is a denial."""
         try:
-            return judge(self.policy, action, seat.standing())
+            verdict = judge(self.policy, action, seat.standing())
+            if verdict.ruling == "ask" and seat.duty == "escalation":
+                # It prepares a question to a human; questions about that one would have no end.
+                why = f"{verdict.reason} Nobody is asked while a brief is written."
+                verdict = replace(verdict, ruling="deny", reason=why, deferred=False)
+            return verdict
         except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
             logger.exception("judging {} failed", action.tool)
             return Verdict("deny", "judge-error", f"judging failed: {error}")
@@ -215,8 +226,9 @@ class Gate:
         except ToolError as error:
             return self._refused(call, seat, str(error))
         verdict = self._verdict(action, seat)
+        if verdict.ruling == "deny" or review.decision == "edit":
+            call = self._rule(call, seat, verdict)  # the log gets the arguments that a human wrote
         if verdict.ruling == "deny":
-            call = self._rule(call, seat, verdict)
             return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
         if (
             review.decision != "edit"
@@ -295,16 +307,7 @@ class Gate:
             return self.journal.set_call(
                 call, "effect_restarted", {"agent": seat.agent}, state="started"
             )
-        question = Question(
-            kind="unknown",
-            address=call.address,
-            agent=seat.agent,
-            title=f"Did {call.tool} of {seat.agent} happen? The run was interrupted in the middle of it",
-            subject={"tool": call.tool, "arguments": call.args, "started_at": call.started_at},
-            content_hash=hashlib.sha256(f"{call.address}{call.arguments}".encode()).hexdigest(),
-            rule="unknown-outcome",
-            reason="the process that ran it is gone, and running it again could do it twice",
-        )
+        question = evidence.did_it_happen(call, seat.agent)
         review = await self.open_review(question, {"state": "unknown"})
         self.on_call(replace(call, state="unknown", review=review.id), seat.agent, question.title)
         raise Waiting(call.address)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -11,6 +14,7 @@ from pydantic import Field
 from crews.errors import SandboxUnavailable
 from crews.teams.spec import Effect
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.confining import Confined, confined
 from crews.tools.paths import WORKSPACE_NAME
 from crews.tools.residue import clear, version_control_in
 from crews.tools.sandbox import INSTALL_HINT, CommandLimits, CommandResult, KilledFor
@@ -53,18 +57,40 @@ class RunCommand(Tool[RunCommandArgs]):
                 f"commands cannot be run: no sandbox holds on this machine. {INSTALL_HINT}"
             )
         self.preview(args, context)
-        root = context.workspace.root
         limits = replace(LIMITS, wall_seconds=args.timeout_seconds or LIMITS.wall_seconds)
-        known = await asyncio.to_thread(version_control_in, root)
-        try:
-            result = await context.sandbox.run(args.command, root, limits, context.writable)
-        except SandboxUnavailable as refusal:
-            raise ToolError(
-                f"the command has not run: {refusal.what.replace(str(root), WORKSPACE_NAME)}"
-            ) from refusal
-        finally:
-            removed = await asyncio.to_thread(clear, root, known)
-        return ToolResult(_told(result, limits, removed), is_error=bool(result.killed_for))
+        async with _in_a_thread(confined(context)) as place:
+            result, removed = await _run(args.command, place.root, limits, context)
+            await asyncio.to_thread(place.settle)
+        told = _told(result, limits, (*removed, *place.notes))
+        return ToolResult(told, is_error=bool(result.killed_for))
+
+
+@asynccontextmanager
+async def _in_a_thread(place: AbstractContextManager[Confined]) -> AsyncGenerator[Confined]:
+    """Copying and clearing away may take long; the loop goes on meanwhile."""
+    confined_to = await asyncio.to_thread(place.__enter__)
+    try:
+        yield confined_to
+    finally:
+        await asyncio.to_thread(place.__exit__, None, None, None)
+
+
+async def _run(
+    command: str, root: Path, limits: CommandLimits, context: ToolContext
+) -> tuple[CommandResult, tuple[str, ...]]:
+    """Run it in the sandbox, and clear away what may not stay; returns what was removed, too."""
+    if context.sandbox is None:
+        raise ToolError("commands cannot be run: there is no sandbox")
+    known = await asyncio.to_thread(version_control_in, root)
+    try:
+        result = await context.sandbox.run(command, root, limits, context.writable)
+    except SandboxUnavailable as refusal:
+        raise ToolError(
+            f"the command has not run: {refusal.what.replace(str(root), WORKSPACE_NAME)}"
+        ) from refusal
+    finally:
+        removed = await asyncio.to_thread(clear, root, known)
+    return result, removed
 
 
 def _told(result: CommandResult, limits: CommandLimits, removed: tuple[str, ...]) -> str:

@@ -109,7 +109,7 @@ def _entries(
     root: Path, folder: str, skipped: MutableMapping[str, str] | None
 ) -> Iterator[tuple[str, os.stat_result]]:
     prefix = "" if folder == "." else folder + "/"
-    with opened_folder(root, folder) as descriptor, os.scandir(descriptor) as entries:
+    with opened_folder(root, folder) as descriptor, _listed(descriptor, root / folder) as entries:
         for entry in entries:
             if not is_usable(entry.name):
                 if skipped is not None:
@@ -119,6 +119,14 @@ def _entries(
                 yield prefix + entry.name, entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # removed since the folder was read
+
+
+def _listed(descriptor: int, folder: Path) -> os._ScandirIterator[str]:
+    """The entries of an open folder; an error names the folder instead of the descriptor."""
+    try:
+        return os.scandir(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 def state_of(root: Path, path: str, cache: StateCache | None = None) -> FileState | None:

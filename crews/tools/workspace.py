@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ from crews.tools.paths import (
     clean_file,
     decode,
     kind_of,
+    link_target,
+    opened_folder,
     read_bytes,
     remove,
     status_of,
@@ -76,13 +80,28 @@ class Workspace:
         """Delete the file, or the link itself."""
         remove(self.root, clean_file(path))
 
+    def differs(self, path: str) -> bool:
+        """Is the file not what it was when it was copied?"""
+        path = clean_file(path)
+        return state_of(self.root, path) != state_of(self.base, path)
+
     def restore(self, path: str) -> None:
         """Make the file what it was when it was copied; delete it, if it was not there."""
         path = clean_file(path)
-        if status_of(self.base, path) is not None:
-            write_bytes(self.root, path, read_bytes(self.base, path))
-        elif status_of(self.root, path) is not None:
+        before, now = status_of(self.base, path), status_of(self.root, path)
+        # A link is put in the place of whatever is there, and whatever was there in the place of a link.
+        links = any(s is not None and stat.S_ISLNK(s.st_mode) for s in (before, now))
+        if now is not None and (before is None or links):
             remove(self.root, path)
+        if before is None:
+            return
+        if stat.S_ISLNK(before.st_mode):
+            folder, _, name = path.rpartition("/")
+            with opened_folder(self.root, folder or ".", create=True) as parent:
+                os.symlink(link_target(self.base, path), name, dir_fd=parent)
+        else:
+            mode = stat.S_IMODE(before.st_mode) | stat.S_IRUSR | stat.S_IWUSR
+            write_bytes(self.root, path, read_bytes(self.base, path, before.st_size), mode)
 
     def exists(self, path: str) -> bool:
         """Is there anything of that name? A link counts, wherever it points."""

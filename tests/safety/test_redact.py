@@ -6,7 +6,6 @@ import base64
 import html
 import json
 import re
-import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -210,18 +209,3 @@ def test_which_variables_hold_secrets() -> None:
         "AWS_CREDENTIALS": "c-123456",
         "DATABASE_URL": "hunter23",
     }
-
-
-def test_a_kilobyte_takes_less_than_half_a_millisecond() -> None:
-    redactor = Redactor({f"KEY_{n}": f"value-number-{n}-of-ten" for n in range(10)})
-    text = ("def handler(request): return process(request.body, key=1, token=None)\n" * 60)[:4096]
-
-    best = min(_seconds(redactor, text) for _ in range(20))
-
-    assert best / (len(text) / 1024) < 0.0005
-
-
-def _seconds(redactor: Redactor, text: str) -> float:
-    start = time.perf_counter()
-    redactor.text(text)
-    return time.perf_counter() - start

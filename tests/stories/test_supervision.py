@@ -291,9 +291,6 @@ def test_an_agent_writes_where_it_may() -> None:
         assert "only docs/**" in outside.result
 
 
-@pytest.mark.xfail(
-    reason="a command writes in all of the workspace, whatever the agent's write_paths"
-)
 def test_a_command_does_not_widen_where_an_agent_writes() -> None:
     narrow = agent("coder", WORKING, write_paths=("docs/**",))
     sly = reply(call("run_command", command="mkdir -p docs; echo x > docs/a.md; echo evil > a.txt"))

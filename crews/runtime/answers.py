@@ -1,0 +1,70 @@
+"""What of a model's answer can be kept, judged and sent back?
+
+An answer goes back byte for byte. Where that cannot be, because an endpoint has sent half a surrogate pair, a
+call without an id or the same id twice, only what is wrong is replaced: else the thread could never go on.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any, cast
+
+from crews.runtime.conversation import Conversation
+from crews.runtime.models import Block
+from crews.tools.results import plain
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_STRANGE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def usable(blocks: Iterable[Block], talk: Conversation) -> tuple[Block, ...]:
+    """The answer's blocks, with calls that have a name, arguments and an id of their own in the thread."""
+    taken = {
+        block["id"]
+        for message in talk.messages
+        if message["role"] == "assistant"
+        for block in message["content"]
+        if block.get("type") == "tool_use"
+    }
+    found: list[Block] = []
+    for place, block in enumerate(blocks):
+        clean = _clean(block)
+        if clean.get("type") == "tool_use":
+            clean = _call(clean, f"call_{talk.turns}_{place}", taken)
+            taken.add(clean["id"])
+        found.append(clean)
+    return tuple(found)
+
+
+def _call(block: Block, own: str, taken: set[str]) -> Block:
+    name, given, arguments = block.get("name"), block.get("id"), block.get("input")
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        name = _STRANGE.sub("_", str(name or ""))[:128] or "unnamed"
+    if not (isinstance(given, str) and _NAME.fullmatch(given)) or given in taken:
+        given = own
+        while given in taken:
+            given += "_"
+    if not isinstance(arguments, dict):
+        arguments = {} if arguments is None else {"input": arguments}
+    return {**block, "name": name, "id": given, "input": arguments}
+
+
+def _clean(value: Any) -> Any:
+    """The value with an escape for what JSON in UTF-8 cannot hold."""
+    if isinstance(value, str):
+        return value if _is_unicode(value) else plain(value)
+    if isinstance(value, dict):
+        return {_clean(k): _clean(v) for k, v in cast("Block", value).items()}
+    if isinstance(value, list):
+        return [_clean(v) for v in cast("list[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
