@@ -90,7 +90,14 @@ class ModelAuthError(CrewsError):
 
 
 class ModelError(CrewsError):
-    """The model could not be asked: every retry and every fallback failed."""
+    """The model could not be asked: every retry and every fallback failed.
+
+    `billed`: an answer began and broke off, so that it may have to be paid for.
+    """
+
+    def __init__(self, what: str, *, billed: bool = False, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.billed = billed
 
 
 class BudgetSpent(CrewsError):

@@ -87,7 +87,10 @@ def run_table(found: Sequence[RunRow]) -> str:
 def _standing(run: RunRow) -> str:
     from crews.records.owner import alive
 
-    left = run.status == "running" and not alive(run.owner)
+    # Claimed once and free again without an end: Ctrl-C, or the process died.
+    left = (run.status == "queued" and run.epoch > 0) or (
+        run.status == "running" and not alive(run.owner)
+    )
     return "interrupted" if left else run.status
 
 

@@ -9,7 +9,11 @@ from crews.records.rows import CallRow, HandOver
 from crews.tools.gate import AnyTool
 
 NO_HAND_OVER = "it made no hand-over of its own"
-_REFERENCE = re.compile(r"\b(\d+\.\d+)\b")
+_REFERENCE = re.compile(
+    r"(?:^|[,;:/(\[`]|\b(?:calls?|turns?|see|and|in|at|of|to|from|by))\s*`?(\d+\.\d+)\b",
+    re.IGNORECASE,
+)
+"""A call as it is named in a sentence; the number of a version behind another word is none."""
 
 
 def flags_of(

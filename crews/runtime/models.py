@@ -110,14 +110,17 @@ class Claude:
     async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
         """Answer one request; see `Model`."""
         errors: list[str] = []
+        billed = False
         for model in (request.model, *request.fallback):
             try:
                 return await self._retrying(request, model, on_retry)
             except ModelError as error:
                 errors.append(f"{model}: {error.what}")
+                billed = billed or error.billed
                 on_retry(errors[-1])
         raise ModelError(
             "no model answered: " + "; ".join(errors),
+            billed=billed,
             hint="try again later: the run keeps its place",
         )
 
@@ -131,7 +134,7 @@ class Claude:
                 on_retry(f"{model}: {error}")
                 if attempt < BROKEN_STREAMS:
                     await asyncio.sleep(0.5 * 2**attempt)
-        raise ModelError("the answer broke off every time")
+        raise ModelError("the answer broke off every time", billed=True)
 
     async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
         began = time.monotonic()

@@ -69,7 +69,9 @@ async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> M
     try:
         return await scene.model.ask(request, on_retry)
     except ModelError as error:
-        ledger.release(scene.journal, thread.path, request.turn)
+        # What broke off may have been billed: its reservation is kept, as spent.
+        if not error.billed:
+            ledger.release(scene.journal, thread.path, request.turn)
         if thread.kind == "brief":
             raise
         _open_outage(scene, request, error)

@@ -50,7 +50,27 @@ from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
 
 
+_active: set[tuple[str, str]] = set()
+"""Journal and run of every activation of this process."""
+
+
 async def activate(run: str, store: Store, settings: Settings, listener: Listener) -> RunRow:
+    """Work on a run until it ends or waits; see `_activate`.
+
+    Raises:
+        UsageError: this process works on the run already; its calls would be taken for a dead owner's.
+    """
+    key = (str(store.engine.url), run)
+    if key in _active:
+        raise UsageError(f"run `{run}` is being worked on by this process already")
+    _active.add(key)
+    try:
+        return await _activate(run, store, settings, listener)
+    finally:
+        _active.discard(key)
+
+
+async def _activate(run: str, store: Store, settings: Settings, listener: Listener) -> RunRow:
     """Work on a run until it ends or waits; returns the run as it stands then.
 
     Raises:

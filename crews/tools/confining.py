@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Confined:
 
 
 @contextmanager
-def confined(context: ToolContext) -> Iterator[Confined]:
+def confined(context: ToolContext) -> Generator[Confined]:
     """The folder in which a command of this agent runs; call `settle` once it has ended.
 
     Raises:

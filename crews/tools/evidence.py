@@ -21,10 +21,14 @@ LABEL = 100
 """Characters of a label."""
 
 
-def content_hash(action: Action, team_hash: str) -> str:
-    """What an approval is bound to: the call, what it would change, and the team's files."""
+def content_hash(action: Action, team_hash: str, workspace: Workspace) -> str:
+    """What an approval is bound to: the call, what it would change, and the team's files.
+
+    What a command or an external tool does depends on the files that it finds: they count, too.
+    """
     changes: list[JsonValue] = [[c.path, c.before, c.after] for c in action.changes]
-    body: list[JsonValue] = [action.tool, dict(action.arguments), changes, team_hash]
+    files = workspace.tree_hash() if action.effect in {"execute", "network", "external"} else ""
+    body: list[JsonValue] = [action.tool, dict(action.arguments), changes, team_hash, files]
     return digest(dump(body))
 
 

@@ -184,7 +184,7 @@ class Gate:
             agent=seat.agent,
             title=f"{seat.agent} wants to use {call.tool}{evidence.target(action)}",
             subject=evidence.subject(action),
-            content_hash=evidence.content_hash(action, self.team_hash),
+            content_hash=evidence.content_hash(action, self.team_hash, seat.context.workspace),
             rule=verdict.rule,
             reason=verdict.reason,
             role=verdict.role,
@@ -232,7 +232,8 @@ class Gate:
             return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
         if (
             review.decision != "edit"
-            and evidence.content_hash(action, self.team_hash) != review.content_hash
+            and evidence.content_hash(action, self.team_hash, seat.context.workspace)
+            != review.content_hash
         ):
             inbox.void_review(self.journal, review, "what was approved has changed since")
             return self.journal.set_call(call, state="proposed", review="")

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -121,7 +122,7 @@ def _entries(
                 continue  # removed since the folder was read
 
 
-def _listed(descriptor: int, folder: Path) -> os._ScandirIterator[str]:
+def _listed(descriptor: int, folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
     """The entries of an open folder; an error names the folder instead of the descriptor."""
     try:
         return os.scandir(descriptor)

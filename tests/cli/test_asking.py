@@ -91,6 +91,15 @@ def test_a_rejection_needs_a_reason(journal: Journal) -> None:
         assert answer(terminal) == {"decision": "reject", "text": "not today", "edit": None}
 
 
+def test_what_is_decided_elsewhere_is_asked_no_longer(journal: Journal) -> None:
+    with asked(journal) as terminal:
+        terminal.expect(PROMPT)
+        [review] = journal.run("inbox", "--json").json
+        assert journal.run("inbox", "approve", review["id"]).code == 0
+        terminal.expect("was decided elsewhere: approve by ")
+        assert answer(terminal) is None
+
+
 def test_the_end_of_the_run_is_asked_twice(journal: Journal) -> None:
     with asked(journal) as terminal:
         terminal.expect(PROMPT)

@@ -112,6 +112,26 @@ def test_only_what_was_approved_is_applied_and_it_can_be_undone(
     assert journal.run("undo", run.id).code == 2
 
 
+def test_a_run_that_was_left_waits_for_nobody(journal: Journal) -> None:
+    with journal.store() as store:
+        run = begun(store)
+        run.journal.set_run(status="queued")
+    assert "interrupted" in journal.run("runs").out
+
+
+def test_a_run_that_has_ended_is_not_said_to_go_on(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    with journal.store() as store:
+        run = begun(store)
+        run.journal.set_run(status="completed")
+    said = journal.run("resume", run.id)
+    assert said.code == 2
+    assert "has ended: completed" in said.err
+    assert "go on with" not in said.err
+
+
 def test_a_run_is_stopped_once(journal: Journal) -> None:
     with journal.store() as store:
         run = worked(store)

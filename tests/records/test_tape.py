@@ -68,8 +68,9 @@ def write(path: Path, text: str) -> Path:
 def test_a_recorded_tape_comes_back_from_its_file(tmp_path: Path) -> None:
     entries = (entry("one", body("a")), entry("zwei – 2", body("a", "one", "b\u2028c"), 1))
     lines = "".join(dump(e) + "\n" for e in entries)
-    tape = load_tape(write(tmp_path / "t.jsonl", header("who made it") + lines))
-    assert tape == Tape(note="who made it", entries=entries, strict=True)
+    for name in ("t.jsonl", "t.yaml", "t"):  # what it is called says nothing
+        tape = load_tape(write(tmp_path / name, header("who made it") + lines))
+        assert tape == Tape(note="who made it", entries=entries, strict=True)
 
 
 def test_an_answer_is_found_by_thread_turn_and_request() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inline_snapshot import snapshot
 
+from crews.records.inbox import decide
 from crews.records.rows import HandOver
 from crews.records.store import open_store
 from crews.report import markdown
@@ -93,6 +94,17 @@ The change set: not approved.
 | `coder` | 1 | 1 | 1,100 | $0.0015 |
 | `reader` | 1 | 1 | 1,100 | unknown |
 """)
+
+
+def test_the_files_are_those_that_the_human_let_through(tmp_path: Path) -> None:
+    files = [{"path": f"{name}.py", "kind": "modified", "additions": 1} for name in "abc"]
+    with open_store(f"sqlite:///{tmp_path / 'crews.db'}") as store:
+        run = begun(store)
+        review = run.review(0, kind="change_set", subject={"files": files})
+        decide(store, review.id, "edit", by="ada", edit={"files": {"a.py": "x"}, "drop": ["b.py"]})
+        listed = markdown(store, run.id).partition("## Changes")[2]
+    assert "- `a.py` modified (as edited by the human)\n- `c.py` modified (+1 -0)\n" in listed
+    assert "b.py" not in listed
 
 
 def test_a_model_cannot_forge_a_section(tmp_path: Path) -> None:

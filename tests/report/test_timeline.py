@@ -43,6 +43,7 @@ def test_a_run_step_by_step(tmp_path: Path) -> None:
     ("arguments", "short"),
     [
         ('{"path": "a.py", "lines": [1, 2]}', "path=a.py, lines=[1, 2]"),
+        ('{"new": "x", "path": "a.py"}', "path=a.py, new=x"),
         ('{"text": "a\\n\\u001b[31mb"}', "text=a b"),
         ("not json", "not json"),
         ("[1]", "[1]"),

@@ -151,6 +151,7 @@ def test_a_compacted_thread_is_shorter_and_says_where_the_rest_is(journal: Journ
     assert results[0] == "x" * SHORT
     assert "read_result call=1.0" in results[1]
     assert results[2] == "x" * (SHORT + 200)
+    whole.estimate_anew()
     assert short.estimated_tokens() < whole.estimated_tokens()
     assert journal.thread("/") == replace(
         thread, compacted=2, tokens=30, money=21, turns=3, calls=3
