@@ -82,4 +82,4 @@ def _limits(limits: Limits) -> str:
         for key, value in limits
         if value is not None
     ]  # fmt: skip
-    return ", ".join(found) or "none"
+    return ", ".join(found) or "none: nothing stops its spending; write `limits:` in policy.yaml"

@@ -117,9 +117,9 @@ class Tasking:
         was_done = row.state == "done"
         done = await work(scene, agent, row, tools)
         # A supervisor's report is written before its changes are reviewed, by its `finish`.
-        if task.output_file and done.outcome and agent.oversight.duty != "supervisor":
-            if not (was_done and scene.workspace.exists(task.output_file)):
-                scene.workspace.write_text(task.output_file, f"{done.outcome.summary}\n")
+        mine = task.output_file if agent.oversight.duty != "supervisor" else None
+        if mine and done.outcome and not (was_done and scene.workspace.exists(mine)):
+            scene.workspace.write_text(mine, f"{done.outcome.summary}\n")
         return done
 
     def _result(self, name: str) -> str:

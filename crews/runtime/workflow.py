@@ -49,7 +49,6 @@ from crews.tools.copying import make_workspace
 from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
 
-
 _active: set[tuple[str, str]] = set()
 """Journal and run of every activation of this process."""
 
@@ -266,6 +265,7 @@ def _complete(scene: Scene, last: ThreadRow) -> None:
     scene.journal.set_run(summary=last.outcome.summary if last.outcome else "")
     reviews = inbox.list_reviews(scene.journal.store, run=row.id, state="decided")
     code, reason = EXIT_OK, row.reason
+    status: RunStatus = "completed"
     if reason:
         code = EXIT_FAILED
     elif any(r.kind == "budget" and r.decision == "reject" for r in reviews):
@@ -276,7 +276,8 @@ def _complete(scene: Scene, last: ThreadRow) -> None:
         code, reason = EXIT_DENIED, "a human refused the changes"
     elif NO_HAND_OVER in last.flagged:
         code, reason = EXIT_FAILED, f"{last.agent} did not finish: {NO_HAND_OVER}"
-    _release(scene.journal, scene, "completed", reason=reason, exit_code=code)
+        status = "failed"
+    _release(scene.journal, scene, status, reason=reason, exit_code=code)
 
 
 def _release(

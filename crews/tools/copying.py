@@ -146,8 +146,9 @@ def _fill(source: Path | None, folder: Path, stage: Path, limit: int) -> Manifes
 
 
 def _ours(source: Path, folder: Path) -> str:
-    """The folder beneath the source that holds this run (and others): never copied. Empty: none."""
-    for ours in (folder.parent, folder):
+    """The folder beneath the source that holds this run, others, and the journal: never copied. Empty: none."""
+    data = [folder.parent.parent] if folder.parent.name == "runs" else []
+    for ours in (*data, folder.parent, folder):
         if ours != source and ours.is_relative_to(source):
             return ours.relative_to(source).as_posix()
     return ""
