@@ -45,6 +45,7 @@ from crews.safety.redact import Redactor, known_secrets
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools import registry
+from crews.tools.confining import sweep
 from crews.tools.copying import make_workspace
 from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
@@ -165,6 +166,7 @@ async def _scene(
     source = None if options.source is None else Path(options.source)
     limit = team.policy.workspace_limit_mb
     workspace = await asyncio.to_thread(make_workspace, source, settings.run_folder(row.id), limit)
+    await asyncio.to_thread(sweep, workspace)
     sandbox, problem = await asyncio.to_thread(_sandbox, team, row)
     redactor = _redactor(settings)
     scene = Scene(

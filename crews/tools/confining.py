@@ -20,6 +20,8 @@ from crews.tools.paths import remove, status_of, write_bytes
 from crews.tools.tree import FileState, content_of, states, walk
 from crews.tools.workspace import Workspace
 
+COPY = "command-"
+"""Begin of the name of a copy, beside the workspace."""
 _LINK = "120000"
 
 
@@ -67,7 +69,7 @@ def confined(context: ToolContext) -> Generator[Confined]:
     if not context.writable or context.write_paths == (EVERYTHING,):
         yield Confined(root, context)
         return
-    copy = root.parent / f"command-{secrets.token_hex(6)}"
+    copy = root.parent / f"{COPY}{secrets.token_hex(6)}"
     try:
         try:
             shutil.copytree(root, copy, symlinks=True)
@@ -76,6 +78,12 @@ def confined(context: ToolContext) -> Generator[Confined]:
         yield Confined(copy, context, _before=_states(copy))
     finally:
         shutil.rmtree(copy, ignore_errors=True)
+
+
+def sweep(workspace: Workspace) -> None:
+    """Remove the copies that commands of a dead owner ran in."""
+    for left in workspace.root.parent.glob(f"{COPY}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _states(root: Path) -> dict[str, FileState]:

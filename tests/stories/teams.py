@@ -26,7 +26,7 @@ typist:
   backstory: You never touch what you were not given.
   llm: claude-sonnet-5-5
   tools: [read_file, search, write_file, edit_file, run_command]
-  oversight: {write_paths: ["recipes/**", "style.md", "log/**"]}
+  oversight: {write_paths: ["**"]}
 
 proofreader:
   role: Proofreader
