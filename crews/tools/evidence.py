@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.rows import CallRow
-from crews.records.store import dump
+from crews.records.store import Store, dump
 from crews.safety.action import Action, FileChange
 from crews.tools.base import ToolError
 from crews.tools.diff import file_diff
@@ -64,6 +65,14 @@ def _diff(change: FileChange) -> str:
     before = None if change.before is None else ("100644", change.before)
     after = None if change.after is None else ("100644", change.after)
     return file_diff(change.path, before, after)
+
+
+def edit_note(call: CallRow, store: Store) -> str:
+    """What the model is told first, where a human changed its arguments; empty: nobody did."""
+    review = inbox.get_review(store, call.review) if call.review else None
+    if review is None or review.decision != "edit" or review.kind not in {"action", "plan"}:
+        return ""
+    return f"A human changed the arguments: <human>{call.arguments}</human>\n"
 
 
 def expected(action: Action) -> str:

@@ -333,7 +333,7 @@ class Gate:
         return self._end(call, seat, "denied", text)
 
     def _end(self, call: CallRow, seat: Seat, state: str, text: str) -> CallRow:
-        text = self.redactor.text(plain(text))
+        text = self.redactor.text(plain(evidence.edit_note(call, self.journal.store) + text))
         shown, whole = clip(text, call)
         call = self.journal.set_call(
             call,

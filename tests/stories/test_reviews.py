@@ -70,7 +70,9 @@ def test_an_edited_action_happens_as_edited() -> None:
         assert result.exit_code == 0
         assert (stage.workspace / "a.txt").read_text() == "one\n"
         assert (stage.workspace / "b.txt").read_text() == "three\n"
-        assert heard == ["created b.txt (1 lines)"]
+        said, result_text = heard[0].split("\n")
+        assert said.startswith("A human changed the arguments: <human>")
+        assert result_text == "created b.txt (1 lines)"
         assert stage.call("write_file").args == {"path": "b.txt", "content": "three\n"}
 
 

@@ -192,7 +192,8 @@ def test_edited_it_runs_as_the_human_wrote_it(bench: Bench) -> None:
     call = bench.propose("probe", text="ship")
     bench.decide(bench.waits(call, tool), "edit", edit={"text": "ship --dry-run"})
     row = bench.settle(bench.now(call), tool)
-    assert (row.state, row.result) == ("done", "ship --dry-run")
+    told = 'A human changed the arguments: <human>{"text":"ship --dry-run"}</human>\nship --dry-run'
+    assert (row.state, row.result) == ("done", told)
     assert row.args == {"text": "ship --dry-run"}
 
 
