@@ -16,12 +16,13 @@ from pathlib import Path
 from crews.safety.paths import EVERYTHING, covered, meets
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.ignore import default_rules
-from crews.tools.paths import remove, status_of, write_bytes
+from crews.tools.paths import TEMP_PREFIX, remove, status_of, write_bytes
 from crews.tools.tree import FileState, content_of, states, walk
 from crews.tools.workspace import Workspace
 
 COPY = "command-"
 """Begin of the name of a copy, beside the workspace."""
+ATTEMPTS = 5
 _LINK = "120000"
 
 
@@ -71,13 +72,26 @@ def confined(context: ToolContext) -> Generator[Confined]:
         return
     copy = root.parent / f"{COPY}{secrets.token_hex(6)}"
     try:
-        try:
-            shutil.copytree(root, copy, symlinks=True)
-        except (shutil.Error, OSError) as error:
-            raise ToolError("the files changed while they were being copied; try again") from error
+        _copy(root, copy)
         yield Confined(copy, context, _before=_states(copy))
     finally:
         shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copy(root: Path, copy: Path) -> None:
+    """Copy the files while others may write: a file that comes or goes meanwhile is tried again."""
+    passing = shutil.ignore_patterns(f"{TEMP_PREFIX}*")
+    for attempt in range(ATTEMPTS):
+        try:
+            shutil.copytree(root, copy, symlinks=True, ignore=passing)
+        except (shutil.Error, OSError) as error:
+            shutil.rmtree(copy, ignore_errors=True)
+            if attempt == ATTEMPTS - 1:
+                raise ToolError(
+                    "the files changed while they were being copied; try again"
+                ) from error
+        else:
+            return
 
 
 def sweep(workspace: Workspace) -> None:

@@ -85,7 +85,7 @@ def test_a_matcher_that_raises_denies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(policy, "sensitive", broken)
         result = stage.run()
         # Nothing at all can be judged, so nothing happens: no plan, no work, no delivery.
-        assert result.status == "completed"
+        assert result.status == "failed"
         assert {c.state for c in stage.calls()} == {"denied"}
         assert result.exit_code != 0
         assert tree(stage.workspace) == ONE

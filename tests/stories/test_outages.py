@@ -189,5 +189,5 @@ def test_a_supervisor_that_never_finishes_is_a_failure() -> None:
     script = stubborn("boss", [LOOK] * 9, worked())
     with staged(script, team(agent("boss", READING, "supervisor", max_iter=3))) as stage:
         result = stage.run()
-        assert (result.status, result.exit_code) == ("completed", EXIT_FAILED)
+        assert (result.status, result.exit_code) == ("failed", EXIT_FAILED)
         assert "ended by the engine" in result.report

@@ -160,7 +160,6 @@ def test_the_teams_own_files_by_command() -> None:
                 delegate("change"),
                 delegate("check"),
                 finish(),
-                finish(TRIED, deliver=False),
             ],
             "coder": [reply(sly), hand_over()],
             "judge": [LOOK, approve()],
@@ -169,9 +168,10 @@ def test_the_teams_own_files_by_command() -> None:
     with staged(script, inside) as stage:
         before = tree(stage.folder)
         result = stage.run()
-        assert_refused(stage, stage.calls("finish")[0], "protected")
+        assert "put back: config/policy.yaml" in stage.call("run_command").result
         assert (result.status, result.exit_code) == ("completed", 0)
-        assert stage.cli("apply", stage.id)[0] == EXIT_DENIED
+        assert result.change_set.is_empty
+        assert stage.cli("apply", stage.id)[0] != 0
         assert tree(stage.folder) == before
 
 

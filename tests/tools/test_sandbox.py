@@ -160,8 +160,8 @@ async def test_shell_work_gets_done(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_tmp_is_private_and_empty_each_time(sandbox: Sandbox, tmp_path: Path) -> None:
-    assert (await run(sandbox, tmp_path, "touch /tmp/left; ls /tmp")).output == "left\n"
-    assert (await run(sandbox, tmp_path, "ls /tmp")).output == ""
+    assert (await run(sandbox, tmp_path, "touch /tmp/left; ls /tmp | grep left")).output == "left\n"
+    assert (await run(sandbox, tmp_path, "ls /tmp | grep left")).output == ""
 
 
 async def test_a_database_can_be_used(sandbox: Sandbox, tmp_path: Path) -> None:

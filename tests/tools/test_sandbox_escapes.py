@@ -51,7 +51,8 @@ ATTEMPTS = {
     "list of processes": (
         "for n in os.listdir('/proc'):\n"
         "    if n.isdigit():\n"
-        "        print(open(f'/proc/{n}/cmdline').read())"
+        "        try:\n            print(open(f'/proc/{n}/cmdline').read())\n"
+        "        except OSError:\n            pass"  # it has ended meanwhile
     ),
     "TCP": "socket.create_connection(('127.0.0.1', TCP), 2)",
     "UDP": "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', UDP))",
