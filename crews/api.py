@@ -11,6 +11,7 @@ from typing import Any
 from crews import settings as settings_module
 from crews.bridge import wait
 from crews.errors import CrewsError, Denied, Fenced, UsageError
+from crews.logs import hush
 from crews.outcome import Answer, Asker, Kickoff, Result, Usage
 from crews.records import inbox
 from crews.records.events import Listener, silent
@@ -243,6 +244,7 @@ async def akickoff(
     **options: Any,
 ) -> Result:
     """Like `kickoff`, inside a running event loop."""
+    hush()
     settings = settings or settings_module.load()
     request = Kickoff(goal, team, workspace, inputs, **options)
     with open_store(settings.journal_url) as store:
@@ -269,6 +271,7 @@ async def aresume(
     settings: Settings | None = None,
 ) -> Result:
     """Like `resume`, inside a running event loop."""
+    hush()
     settings = settings or settings_module.load()
     with open_store(settings.journal_url) as store:
         return await advance(run, store, settings, on_event=on_event, ask=ask)

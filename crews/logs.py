@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -26,6 +27,15 @@ def log_file(settings: Settings) -> Path:
     return settings.home / "logs" / "crews.log"
 
 
+@functools.cache
+def hush() -> None:
+    """Keep quiet in somebody else's script: loguru's own sink would write the values of variables to stderr.
+
+    Works once a process; `loguru.logger.enable("crews")` after the first kickoff shows the lines again.
+    """
+    logger.disable("crews")
+
+
 def set_up(settings: Settings, *, verbose: bool = False) -> None:
     """Send loguru's, the standard library's and warnings' lines to the log file.
 
@@ -33,6 +43,7 @@ def set_up(settings: Settings, *, verbose: bool = False) -> None:
         settings: `home` says where, `log_level` how much.
         verbose: Also write them to stderr; not while a live view is drawn there.
     """
+    logger.enable("crews")
     logger.remove()
     logger.configure(patcher=_Cleaner(settings))
     if verbose:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +86,19 @@ def test_a_file_that_cannot_be_written_is_said_and_stops_nothing(
     (tmp_path / "logs").write_text("in the way", encoding="utf-8")
     set_up(Settings(home=tmp_path))
     assert "cannot be used" in capfd.readouterr().err
+
+
+def test_in_a_script_nothing_is_written_to_stderr() -> None:
+    program = (
+        "from crews.logs import hush\n"
+        "hush()\n"
+        "from loguru import logger\n"
+        "import crews.logs\n"
+        "exec(compile('logger.error(1)', 'x', 'exec'), {'logger': logger, '__name__': 'crews.x'})\n"
+        "logger.error('mine')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr.count("ERROR") == 1
+    assert "mine" in ran.stderr
