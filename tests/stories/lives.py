@@ -168,7 +168,7 @@ class Life:
             if review.kind == "question":
                 crews.decide(review.id, "answer", reason="Yes.", settings=self.settings)
                 continue
-            if review.kind == "change_set":  # a command was cut off: its changes are asked about
+            if review.kind == "change_set":  # killed between its question and the child's own yes
                 crews.decide(review.id, "approve", settings=self.settings)
                 continue
             if review.kind != "unknown":
