@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,29 @@ from pydantic_settings import (
 def user_file() -> Path:
     """The user's settings file; it need not exist."""
     return Path(platformdirs.user_config_dir("crews")) / "config.toml"
+
+
+class ModelLimits(BaseModel):
+    """How much all runs of one journal together may ask of one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrent: int | None = Field(default=None, gt=0)
+    """Requests in flight."""
+    per_minute: int | None = Field(default=None, gt=0)
+    """Requests begun in any sixty seconds."""
+
+
+class NotifyTarget(BaseModel):
+    """Where people are told that a review waits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr
+    """`https://...`: a signed webhook; anything else: an address that `apprise` understands."""
+    secret: SecretStr | None = None
+    """The webhook's signing secret (`whsec_...`, Standard Webhooks)."""
+    events: tuple[str, ...] = ("review_opened", "review_reminder", "run_ended")
 
 
 class Settings(BaseSettings):
@@ -43,6 +66,16 @@ class Settings(BaseSettings):
     """Level of the log file."""
     user: str = ""
     """Who decides reviews here; empty: the operating system's user name."""
+    token: SecretStr | None = None
+    """Token of a user of this journal (`crews users token`); decisions are then made in that user's name."""
+    public_url: str = ""
+    """Where the review page can be reached; notifications link to it."""
+    notify: dict[str, NotifyTarget] = {}
+    """Targets of notifications, by name."""
+    models: dict[str, ModelLimits] = {}
+    """Limits of models, by name."""
+    patience: float = Field(default=90.0, ge=0)
+    """Seconds for which a database that cannot be reached, or is locked, is tried again."""
     api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "api_key")
     )

@@ -110,6 +110,15 @@ def open_review(journal: Journal, question: Question, **call: Any) -> ReviewRow:
             decided_by="",
             opened_at=time.time(),
             decided_at=None,
+            four_eyes=False,
+            chain="[]",
+            stage=0,
+            due_at=None,
+            remind_at=None,
+            claimed_by="",
+            claimed_until=None,
+            scope="",
+            signed_in="",
         )
         connection.execute(insert(reviews).values(**asdict(row)))
         path, _, place = question.address.rpartition(":")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
+from crews.teams.spec import Duty, Limits, SandboxChoice, Stage, TeamSpec
 
 RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "stopped"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "stopped"})
@@ -79,6 +79,26 @@ class RunRow:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    home: str
+    """Which folder of runs holds its workspace; see `owner.home_id`."""
+    priority: int
+    """Lower goes first; 1 to 1000."""
+    submission: str | None
+    """The caller's idempotency key, unique: one submission is one run."""
+    origin: str
+    """What made it: `retry:RUN`, `fork:RUN@TURN`, `schedule:NAME`; empty: a person."""
+    woken: bool
+    """A human decided something, or asked for the end, since its owner last looked."""
+    workflow: str
+    """The activation that was last enqueued; empty: none."""
+    generation: int
+    """Which copy of the workspace is the present owner's; it changes where an old owner may still write."""
+    deaths: int
+    """Owners in a row that died without getting any further."""
+    deaths_at: int
+    """Turns and calls that were recorded when an owner last died."""
+    purged_at: float | None
+    """When its contents were removed; the audit log keeps what was decided."""
 
     @property
     def spec(self) -> TeamSpec:
@@ -303,6 +323,28 @@ class ReviewRow:
     decided_by: str
     opened_at: float
     decided_at: float | None
+    four_eyes: bool
+    """Whoever started the run cannot decide it."""
+    chain: str
+    """JSON list of `teams.spec.Stage`: who is asked, in which order, for how long."""
+    stage: int
+    """Where in the chain it stands."""
+    due_at: float | None
+    """When it is handed up, or denied; None: it waits for as long as it takes."""
+    remind_at: float | None
+    """When the people of this stage are told again."""
+    claimed_by: str
+    """Who is looking at it."""
+    claimed_until: float | None
+    scope: Literal["", "run"]
+    """`run`: the approval holds for every such action of the run."""
+    signed_in: str
+    """How the decider was known: `local`, `login` or `token`; empty: not decided, or by a deadline."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The chain, parsed."""
+        return tuple(Stage.model_validate(one) for one in json.loads(self.chain))
 
     @property
     def about(self) -> dict[str, Any]:

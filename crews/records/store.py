@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
-from sqlalchemy import Connection, create_engine, event, func, insert, make_url, select
+from sqlalchemy import (
+    Connection,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crews.errors import StoreError
 from crews.records import tables
+from crews.records.migrations import migrate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -111,18 +122,24 @@ def _sqlite_begin(connection: Connection) -> None:
 
 
 def _prepare(connection: Connection) -> None:
-    tables.metadata.create_all(connection)
-    query = select(tables.meta.c.value).where(tables.meta.c.name == "schema")
-    found = connection.execute(query).scalar()
-    if found is None:
+    """Make the tables, or bring those of an older version up to date."""
+    if not inspect(connection).has_table(tables.meta.name):
+        tables.metadata.create_all(connection)
         row = {"name": "schema", "value": str(tables.SCHEMA_VERSION)}
         connection.execute(insert(tables.meta).values(row))
-    elif int(found) > tables.SCHEMA_VERSION:
+        return
+    version = tables.meta.c.name == "schema"
+    found = int(connection.execute(select(tables.meta.c.value).where(version)).scalar() or 0)
+    if found > tables.SCHEMA_VERSION:
         raise StoreError(
             f"the journal was written by a newer version of crews (schema {found}, "
             f"this one knows {tables.SCHEMA_VERSION})",
             hint="upgrade crews, or set CREWS_HOME to another folder",
         )
+    if found < tables.SCHEMA_VERSION:
+        migrate(connection, found)
+        now = {"value": str(tables.SCHEMA_VERSION)}
+        connection.execute(update(tables.meta).where(version).values(now))
 
 
 def _unusable(error: Exception) -> StoreError:

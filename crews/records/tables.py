@@ -20,7 +20,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""`migrations` says what each version added."""
 
 metadata = MetaData()
 
@@ -59,7 +60,19 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("ended_at", Float),
+    Column("home", String, nullable=False, default=""),
+    Column("priority", Integer, nullable=False, default=100),
+    Column("submission", String),
+    Column("origin", String, nullable=False, default=""),
+    Column("woken", Boolean, nullable=False, default=False),
+    Column("workflow", String, nullable=False, default=""),
+    Column("generation", Integer, nullable=False, default=0),
+    Column("deaths", Integer, nullable=False, default=0),
+    Column("deaths_at", Integer, nullable=False, default=0),
+    Column("purged_at", Float),
     Index("runs_by_status", "status", "created_at"),
+    Index("runs_by_owner", "owner"),
+    Index("runs_by_submission", "submission", unique=True),
 )
 
 threads = Table(
@@ -166,8 +179,19 @@ reviews = Table(
     Column("decided_by", String, nullable=False, default=""),
     Column("opened_at", Float, nullable=False),
     Column("decided_at", Float),
+    Column("four_eyes", Boolean, nullable=False, default=False),
+    Column("chain", Text, nullable=False, default="[]"),
+    Column("stage", Integer, nullable=False, default=0),
+    Column("due_at", Float),
+    Column("remind_at", Float),
+    Column("claimed_by", String, nullable=False, default=""),
+    Column("claimed_until", Float),
+    Column("scope", String, nullable=False, default=""),
+    Column("signed_in", String, nullable=False, default=""),
     Index("reviews_by_run", "run", "number", unique=True),
     Index("reviews_by_state", "state", "opened_at"),
+    Index("reviews_by_due", "state", "due_at"),
+    Index("reviews_by_reminder", "state", "remind_at"),
 )
 
 spend = Table(
@@ -180,7 +204,10 @@ spend = Table(
     Column("state", String, nullable=False),
     Column("tokens", BigInteger, nullable=False),
     Column("money", BigInteger),
+    Column("model", String, nullable=False, default=""),
+    Column("reserved_at", Float, nullable=False, default=0.0),
     Index("spend_by_state", "run", "state"),
+    Index("spend_by_model", "model", "state", "reserved_at"),
 )
 
 audit = Table(
@@ -194,4 +221,71 @@ audit = Table(
     Column("previous", String, nullable=False),
     Column("hash", String, nullable=False),
     Index("audit_by_run", "run", "sequence"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("home", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("beat_at", Float, nullable=False),
+    Index("workers_by_beat", "beat_at"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("login", String, nullable=False, default=""),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("users_by_login", "login"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("user", String, ForeignKey("users.name"), nullable=False),
+    Column("digest", String, nullable=False, unique=True),
+    Column("label", String, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("used_at", Float),
+    Column("revoked_at", Float),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("run", String, nullable=False),
+    Column("review", String, nullable=False, default=""),
+    Column("kind", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Float, nullable=False),
+    Column("error", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("sent_at", Float),
+    Index("deliveries_by_due", "state", "due_at"),
+    Index("deliveries_by_run", "run"),
+)
+
+team_days = Table(
+    "team_days",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("money", BigInteger, nullable=False, default=0),
+    Column("money_known", Boolean, nullable=False, default=True),
+    Column("extended", BigInteger, nullable=False, default=0),
 )

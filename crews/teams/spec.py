@@ -131,6 +131,45 @@ class Match(Frozen):
     """US dollars that the run has spent so far."""
 
 
+class Stage(Frozen):
+    """One station of a chain: who is asked, and for how long."""
+
+    role: str = ""
+    """Who may decide; empty: anyone."""
+    within: Annotated[float, Field(gt=0)]
+    """Seconds after which the question goes to the next station; after the last one it is denied."""
+    remind: Annotated[float, Field(gt=0)] | None = None
+    """Seconds between two reminders; None: no reminder."""
+
+
+class Chain(Frozen):
+    """Who is asked, in which order; silence ends in a denial."""
+
+    name: str
+    """`default` is the chain of every review whose rule names none."""
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+
+
+class Daily(Frozen):
+    """What all runs of a team together may take in one day (UTC)."""
+
+    money: Annotated[Decimal, Field(gt=0)] | None = None
+    """US dollars."""
+
+
+class Queueing(Frozen):
+    """How many runs of the team go on at once on the workers."""
+
+    concurrency: Annotated[int, Field(gt=0)] | None = None
+    """Runs at work at the same time, over all workers; a waiting run does not count."""
+    starts: Annotated[int, Field(gt=0)] | None = None
+    """Activations that may begin within `per`; None: no limit."""
+    per: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds."""
+    priority: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Lower goes first."""
+
+
 class Rule(Frozen):
     """One rule of `policy.yaml`; every rule that matches speaks, the strictest wins."""
 
@@ -143,6 +182,10 @@ class Rule(Frozen):
     which is safe because the workspace is a copy."""
     role: str = ""
     """Who must decide; empty: anyone."""
+    chain: str = ""
+    """Name of the chain that is asked; empty: the team's `default`, if there is one."""
+    four_eyes: bool = False
+    """The one who started the run cannot decide."""
 
 
 class PolicySpec(Frozen):
@@ -163,6 +206,13 @@ class PolicySpec(Frozen):
     """Tokens of a thread's request above which older tool results are taken out of it."""
     workspace_limit_mb: Annotated[int, Field(gt=0)] = 500
     """Largest folder that is copied, in MiB."""
+    chains: tuple[Chain, ...] = ()
+    daily: Daily = Daily()
+    queue: Queueing = Queueing()
+
+    def chain(self, name: str) -> Chain | None:
+        """The chain of that name; the `default` one where the name is empty."""
+        return next((c for c in self.chains if c.name == (name or "default")), None)
 
 
 class TeamSpec(Frozen):

@@ -115,5 +115,6 @@ _REVIEW = ReviewRow(
     id="r-1", run="r", number=1, kind="hand_over", address="/1.0:5.0", agent="ann", title="",
     subject="{}", content_hash="", rule="", reason="", role="", findings="[]", brief=None,
     brief_note="", allowed="[]", state="decided", decision="approve", answer="", edit=None,
-    decided_by="eve", opened_at=0.0, decided_at=1.0,
+    decided_by="eve", opened_at=0.0, decided_at=1.0, four_eyes=False, chain="[]", stage=0,
+    due_at=None, remind_at=None, claimed_by="", claimed_until=None, scope="", signed_in="local",
 )  # fmt: skip
