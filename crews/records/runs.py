@@ -177,6 +177,17 @@ def ask_stop(store: Store, run: str) -> RunRow:
     return get_run(store, run)
 
 
+def wake(connection: Connection, run: str) -> None:
+    """A human has decided something: whoever may work on the run is to look again.
+
+    A run that waits is queued; an owner that is at work finds the mark when it lets go.
+    """
+    mine = runs.c.id == run
+    connection.execute(update(runs).where(mine).values(woken=True))
+    waits = mine & (runs.c.status == "waiting")
+    connection.execute(update(runs).where(waits).values(status="queued"))
+
+
 def close_questions(connection: Connection, run: str) -> None:
     """A run that has ended for good asks nothing any more."""
     mine = (reviews.c.run == run) & (reviews.c.state == "open")
