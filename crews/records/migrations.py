@@ -21,7 +21,6 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
         "ALTER TABLE runs ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
         "ALTER TABLE runs ADD COLUMN woken BOOLEAN NOT NULL DEFAULT FALSE",
         "ALTER TABLE runs ADD COLUMN workflow VARCHAR NOT NULL DEFAULT ''",
-        "ALTER TABLE runs ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN deaths_at INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN purged_at FLOAT",

@@ -91,8 +91,6 @@ class RunRow:
     """A human decided something, or asked for the end, since its owner last looked."""
     workflow: str
     """The activation that was last enqueued; empty: none."""
-    generation: int
-    """Which copy of the workspace is the present owner's; it changes where an old owner may still write."""
     deaths: int
     """Owners in a row that died without getting any further."""
     deaths_at: int

@@ -66,7 +66,6 @@ runs = Table(
     Column("origin", String, nullable=False, default=""),
     Column("woken", Boolean, nullable=False, default=False),
     Column("workflow", String, nullable=False, default=""),
-    Column("generation", Integer, nullable=False, default=0),
     Column("deaths", Integer, nullable=False, default=0),
     Column("deaths_at", Integer, nullable=False, default=0),
     Column("purged_at", Float),
