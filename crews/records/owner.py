@@ -1,10 +1,15 @@
-"""Which process works on a run, and is it still alive?"""
+"""Which process works on a run, is it still there, and which folder of runs does it see?"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import socket
 from pathlib import Path
+from typing import Literal
+
+Presence = Literal["here", "gone", "elsewhere"]
 
 
 def this_process() -> str:
@@ -13,15 +18,37 @@ def this_process() -> str:
     return f"{socket.gethostname()}/{pid}/{_started(pid)}"
 
 
-def alive(owner: str) -> bool:
-    """Is that process still there? A process on another host counts as alive: nobody here can know."""
-    host, _, rest = owner.rpartition("/")[0].rpartition("/")
-    pid, start = rest, owner.rpartition("/")[2]
+def host_of(owner: str) -> str:
+    """The host in a process' name."""
+    return owner.rpartition("/")[0].rpartition("/")[0]
+
+
+def presence(owner: str) -> Presence:
+    """Is that process on this host, gone, or on a host about which nothing can be known from here?"""
+    host, pid, start = host_of(owner), owner.split("/")[-2:-1], owner.rpartition("/")[2]
     if not host:
-        return False
+        return "gone"
     if host != socket.gethostname():
-        return True
-    return pid.isdigit() and _started(int(pid)) == start != ""
+        return "elsewhere"
+    here = pid and pid[0].isdigit() and _started(int(pid[0])) == start != ""
+    return "here" if here else "gone"
+
+
+def home_id(folder: Path) -> str:
+    """Name of a folder of runs, the same for every process that sees it; made at its first use.
+
+    Runs keep their workspaces there: only who sees the folder can go on with them.
+    """
+    file = folder / "home-id"
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text(encoding="ascii").strip()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = folder / f".home-id-{secrets.token_hex(4)}"
+    made.write_text(secrets.token_hex(8), encoding="ascii")
+    with contextlib.suppress(FileExistsError):
+        os.link(made, file)  # whoever comes second takes the name of the first
+    made.unlink()
+    return file.read_text(encoding="ascii").strip()
 
 
 def _started(pid: int) -> str:

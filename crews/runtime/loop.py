@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crews.errors import StopRun
+from crews.errors import StopRun, Waiting
 from crews.records.rows import Brief, CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
@@ -43,7 +43,6 @@ class Loop:
     tools: Mapping[str, AnyTool]
     ending: str
     """Tool that hands over; empty: the first answer without calls does."""
-    began: float = 0.0
     beyond: int = 0
     """Requests beyond a wall, made so that the agent can hand over."""
 
@@ -55,18 +54,23 @@ class Loop:
             StopRun: the run is to end.
         """
         talk = Conversation.load(self.scene.journal, self.thread)
-        self.began = time.monotonic()
-        try:
-            while True:
-                if talk.last is not None and (outcome := await self._settle(talk)):
-                    return self._end(outcome)
-                if outcome := self._overdue(talk):
-                    return self._end(outcome)
-                talk = self._compacted(talk)
-                if outcome := await self._turn(talk):
-                    return self._end(outcome)
-        finally:
-            self.scene.journal.add_working_time(self.thread.path, time.monotonic() - self.began)
+        clock, path = self.scene.clock, self.thread.path
+        with clock.working(path):
+            try:
+                return await self._work(talk)
+            finally:
+                with clock.writing(path) as worked:
+                    self.scene.journal.add_working_time(path, worked)
+
+    async def _work(self, talk: Conversation) -> HandOver:
+        while True:
+            if talk.last is not None and (outcome := await self._settle(talk)):
+                return self._end(outcome)
+            if outcome := self._overdue(talk):
+                return self._end(outcome)
+            talk = self._compacted(talk)
+            if outcome := await self._turn(talk):
+                return self._end(outcome)
 
     # -- one turn -----------------------------------------------------------------------------
 
@@ -94,19 +98,22 @@ class Loop:
         """One request and its answer; a hand-over where there may not be one more."""
         if self.scene.journal.stop_asked():
             raise StopRun("stopped by a human")
-        finish_now = await metering.reserve(
-            self.scene, self.thread, self.agent, talk, self._worked()
-        )
+        if self.scene.shift.draining():
+            raise Waiting(self.thread.path)
+        finish_now = await metering.reserve(self.scene, self.thread, self.agent, talk)
         self.beyond += finish_now
         if finish_now and (self.beyond > 1 + GRACE_TURNS or not self.ending):
             return _cut_off(talk)
+        if finish_now:
+            await metering.reserve_end(self.scene, self.thread, self.agent, talk)
         request = self._request(talk, forced=finish_now or self._last_turn(talk))
         self._tell("turn_started", turn=talk.turns)
         answer = await ask_model(self.scene, self.thread, request)
         # From here on it is what the journal holds, what policy judges and what is sent back.
         answer = replace(answer, blocks=usable(answer.blocks, talk))
         turn, calls = self._rows(talk, request, answer, over=finish_now)
-        self.scene.journal.record_turn(turn, calls)
+        with self.scene.clock.writing(turn.path) as worked:
+            self.scene.journal.record_turn(turn, calls, worked)
         self._tell(
             "turn_ended", turn=turn.turn, tokens=turn.tokens, money=turn.money, text=_said(answer)
         )
@@ -276,9 +283,6 @@ class Loop:
             return Brief.model_validate_json(outcome.summary).what[:200]
         verdict = f"{outcome.verdict}s: " if outcome.verdict else ""
         return verdict + outcome.summary.partition("\n")[0][:200]
-
-    def _worked(self) -> float:
-        return time.monotonic() - self.began
 
     def _tell(self, kind: str, **values: object) -> None:
         self.scene.emit(kind, thread=self.thread.path, agent=self.agent.name, **values)  # type: ignore[arg-type]

@@ -12,7 +12,9 @@ from loguru import logger
 from crews.records.events import Event, EventKind, Listener
 from crews.records.journal import Journal
 from crews.records.rows import RunOptions, RunRow, ThreadRow, dollars
+from crews.runtime.clock import Clock
 from crews.runtime.models import Model
+from crews.runtime.shift import Shift
 from crews.safety.action import Standing
 from crews.safety.grants import narrow_level
 from crews.safety.redact import Redactor
@@ -43,9 +45,10 @@ class Scene:
     slots: asyncio.Semaphore
     """Delegations that may run at once."""
     gate: Gate = field(init=False)
+    shift: Shift = Shift()
     protected: tuple[str, ...] = ()
     """Globs of the team's own files, where they lie in the workspace."""
-    began: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=Clock)
 
     def emit(self, kind: EventKind, **values: object) -> None:
         """Tell the listener; a listener that breaks stops nothing."""
@@ -62,8 +65,8 @@ class Scene:
         return self.journal.row()
 
     def worked(self) -> float:
-        """Seconds of this activation."""
-        return time.monotonic() - self.began
+        """Seconds of work of this activation that are in no row yet."""
+        return self.clock.unwritten()
 
     def level(self, agent: AgentSpec) -> int:
         """The agent's autonomy: never above the run's."""

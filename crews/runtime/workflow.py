@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,23 +23,26 @@ from crews.errors import (
     EXIT_OK,
     EXIT_WAITING,
     CrewsError,
+    RunBusy,
     SandboxUnavailable,
     StopRun,
     UsageError,
     Waiting,
 )
 from crews.records import inbox
-from crews.records.events import Listener
+from crews.records.events import Listener, silent
 from crews.records.journal import Journal
 from crews.records.rows import CallRow, RunRow, RunStatus, ThreadRow
-from crews.records.runs import claim, get_run
+from crews.records.runs import claim, ended, get_run
 from crews.records.store import Store
 from crews.runtime.closing import close
 from crews.runtime.flags import NO_HAND_OVER
 from crews.runtime.foreign import load_foreign
+from crews.runtime.heart import beating
 from crews.runtime.models import Model, ModelSource
 from crews.runtime.reviewing import open_review
 from crews.runtime.scene import Scene
+from crews.runtime.shift import Shift
 from crews.runtime.tapes import Player, Recorder
 from crews.runtime.tasking import Tasking
 from crews.safety.redact import Redactor, known_secrets
@@ -46,7 +50,7 @@ from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools import registry
 from crews.tools.confining import sweep
-from crews.tools.copying import make_workspace
+from crews.tools.copying import make_workspace, next_generation
 from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
 
@@ -54,23 +58,45 @@ _active: set[tuple[str, str]] = set()
 """Journal and run of every activation of this process."""
 
 
-async def activate(run: str, store: Store, settings: Settings, listener: Listener) -> RunRow:
+async def activate(
+    run: str,
+    store: Store,
+    settings: Settings,
+    listener: Listener = silent,
+    draining: Callable[[], bool] | None = None,
+) -> RunRow:
     """Work on a run until it ends or waits; see `_activate`.
 
+    Args:
+        run: The run.
+        store: Its journal.
+        settings: The process's settings.
+        listener: Is told what happens.
+        draining: Given by a worker: is it to end? Without it a person waits here for this run.
+
     Raises:
-        UsageError: this process works on the run already; its calls would be taken for a dead owner's.
+        RunBusy: this process works on the run already; its calls would be taken for a dead owner's.
     """
     key = (str(store.engine.url), run)
     if key in _active:
-        raise UsageError(f"run `{run}` is being worked on by this process already")
+        raise RunBusy(f"run `{run}` is being worked on by this process already")
     _active.add(key)
     try:
-        return await _activate(run, store, settings, listener)
+        with beating(store, settings) as heart:
+            shift = Shift(heart.holds) if draining is None else Shift(heart.holds, draining, False)
+            return await _activate(run, store, settings, listener, shift)
     finally:
         _active.discard(key)
 
 
-async def _activate(run: str, store: Store, settings: Settings, listener: Listener) -> RunRow:
+def active_runs(store: Store) -> frozenset[str]:
+    """Runs of a journal that this process works on now."""
+    return frozenset(run for url, run in _active if url == str(store.engine.url))
+
+
+async def _activate(
+    run: str, store: Store, settings: Settings, listener: Listener, shift: Shift
+) -> RunRow:
     """Work on a run until it ends or waits; returns the run as it stands then.
 
     Raises:
@@ -86,7 +112,8 @@ async def _activate(run: str, store: Store, settings: Settings, listener: Listen
     journal = Journal(store, run, epoch)
     scene: Scene | None = None
     try:
-        scene = await _scene(row, journal, settings, listener, model)
+        await _leave_behind(journal, settings)
+        scene = await _scene(row, journal, settings, listener, model, shift)
         scene.emit("run_started" if first else "run_resumed", text=row.goal)
         _heed_stop(journal)
         last = await Tasking(scene).run()
@@ -96,13 +123,17 @@ async def _activate(run: str, store: Store, settings: Settings, listener: Listen
         if journal.stop_asked():  # while the thread that waits now was still at work
             reason = "stopped by a human"
             _release(journal, scene, "stopped", reason=reason, exit_code=EXIT_FAILED)
+        elif shift.draining():  # some threads wait for a human, the others for another worker
+            _release(journal, scene, "queued", exit_code=EXIT_WAITING)
         else:
             _release(journal, scene, "waiting", exit_code=EXIT_WAITING)
     except StopRun as stop:
         status: RunStatus = "failed" if stop.status == "failed" else "stopped"
         _release(journal, scene, status, reason=stop.reason, exit_code=stop.exit_code)
     except asyncio.CancelledError:
-        _release(journal, scene, "queued", reason="interrupted", exit_code=EXIT_INTERRUPTED)
+        # What a person interrupted waits for that person; what a worker lets go of is for the next one.
+        reason = "interrupted" if shift.solo else ""
+        _release(journal, scene, "queued", reason=reason, exit_code=EXIT_INTERRUPTED)
         raise
     except CrewsError as error:
         _release(journal, scene, "failed", reason=str(error), exit_code=error.exit_code)
@@ -122,6 +153,13 @@ async def _activate(run: str, store: Store, settings: Settings, listener: Listen
     return get_run(store, run)
 
 
+async def _leave_behind(journal: Journal, settings: Settings) -> None:
+    """Work in a new copy of the workspace where an old owner may still write into the one it had."""
+    if journal.row().left_by:
+        await asyncio.to_thread(next_generation, settings.run_folder(journal.run))
+        journal.set_run(left_by="")
+
+
 def _heed_stop(journal: Journal) -> None:
     """End the run where a human decided so, whichever thread had asked and whatever could still go on."""
     for review in inbox.list_reviews(journal.store, run=journal.run, state="decided"):
@@ -135,20 +173,23 @@ def _heed_stop(journal: Journal) -> None:
 
 
 def _model(row: RunRow, settings: Settings, source: ModelSource) -> Model:
-    """Who answers; checked before anything is claimed."""
+    """Who answers; checked before anything is claimed, and a run that has ended needs nobody."""
+    if row.status in {"completed", "stopped"}:
+        raise ended(row)
     options = row.asked
     if options.tape:
-        model: Model = Player(Path(options.tape), _redactor(settings))
+        model: Model = Player(Path(options.tape), redactor_of(settings))
     else:
         source.check()
         model = source
     if options.record:
         note = f"Recorded from a run of team {row.team_name}."
-        model = Recorder(model, Path(options.record), _redactor(settings), note)
+        model = Recorder(model, Path(options.record), redactor_of(settings), note)
     return model
 
 
-def _redactor(settings: Settings) -> Redactor:
+def redactor_of(settings: Settings) -> Redactor:
+    """Takes the secrets that this process holds out of texts."""
     secrets = dict(known_secrets(os.environ))
     for name, value in (
         ("ANTHROPIC_API_KEY", settings.api_key),
@@ -160,15 +201,20 @@ def _redactor(settings: Settings) -> Redactor:
 
 
 async def _scene(
-    row: RunRow, journal: Journal, settings: Settings, listener: Listener, model: Model
+    row: RunRow,
+    journal: Journal,
+    settings: Settings,
+    listener: Listener,
+    model: Model,
+    shift: Shift,
 ) -> Scene:
     team, options = row.spec, row.asked
     source = None if options.source is None else Path(options.source)
     limit = team.policy.workspace_limit_mb
     workspace = await asyncio.to_thread(make_workspace, source, settings.run_folder(row.id), limit)
     await asyncio.to_thread(sweep, workspace)
-    sandbox, problem = await asyncio.to_thread(_sandbox, team, row)
-    redactor = _redactor(settings)
+    sandbox, problem = await asyncio.to_thread(sandbox_of, team, row)
+    redactor = redactor_of(settings)
     scene = Scene(
         journal=journal,
         team=team,
@@ -180,10 +226,11 @@ async def _scene(
         sandbox_error=problem,
         model=model,
         redactor=redactor,
-        tools=_tools(team, journal),
+        tools=_tools(team, journal, settings),
         listener=listener,
         slots=asyncio.Semaphore(team.policy.max_parallel),
-        protected=_protected(team, source),
+        protected=protected_files(team, source),
+        shift=shift,
     )
     scene.gate = Gate(
         journal=journal,
@@ -192,11 +239,13 @@ async def _scene(
         redactor=redactor,
         open_review=partial(open_review, scene),
         on_call=partial(_on_call, scene),
+        may_act=shift.holds,
+        draining=shift.draining,
     )
     return scene
 
 
-def _tools(team: TeamSpec, journal: Journal) -> dict[str, AnyTool]:
+def _tools(team: TeamSpec, journal: Journal, settings: Settings) -> dict[str, AnyTool]:
     """Every tool that the team can name: the registered ones, and CrewAI's by `module:Class`.
 
     Raises:
@@ -208,7 +257,7 @@ def _tools(team: TeamSpec, journal: Journal) -> dict[str, AnyTool]:
             raise UsageError(
                 f"there is no tool `{name}`", hint=f"there are: {', '.join(sorted(tools))}"
             )
-        foreign = load_foreign(name)
+        foreign = load_foreign(name, settings.home / "crewai")
         # A thread's grant is kept by the tool's own name, the team's files by the place it comes from.
         tools |= {name: foreign, foreign.name: foreign}
     return tools
@@ -219,7 +268,7 @@ def named_tools(team: TeamSpec) -> set[str]:
     return {t for a in team.agents for t in a.tools} | {t for k in team.tasks for t in k.tools}
 
 
-def _sandbox(team: TeamSpec, row: RunRow) -> tuple[Sandbox | None, str]:
+def sandbox_of(team: TeamSpec, row: RunRow) -> tuple[Sandbox | None, str]:
     """The sandbox that holds here; none, with the reason, where no agent needs one or none holds."""
     effects = {t.name: t.effect for t in registry.build(_no_results).values()}
     if "execute" not in {effects.get(t) for t in named_tools(team)}:
@@ -234,7 +283,7 @@ def _no_results(thread: str, turn: int, place: int) -> None:
     del thread, turn, place
 
 
-def _protected(team: TeamSpec, source: Path | None) -> tuple[str, ...]:
+def protected_files(team: TeamSpec, source: Path | None) -> tuple[str, ...]:
     """The team's own files, where they lie inside the folder that is worked on."""
     if source is None:
         return ()
@@ -286,7 +335,7 @@ def _release(
     journal: Journal, scene: Scene | None, status: RunStatus, *, exit_code: int, reason: str = ""
 ) -> None:
     worked = scene.worked() if scene else 0.0
-    journal.release(status, reason=reason, exit_code=exit_code, worked=worked)
+    status = journal.release(status, reason=reason, exit_code=exit_code, worked=worked)
     if scene is not None:
-        kind = {"waiting": "run_waiting"}.get(status, "run_ended")
+        kind = "run_waiting" if status in {"waiting", "queued"} else "run_ended"
         scene.emit(kind, state=status, text=reason)  # type: ignore[arg-type]

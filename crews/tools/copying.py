@@ -94,7 +94,31 @@ def open_workspace(folder: Path) -> Workspace:
     """The workspace that was made in `folder`. Raises WorkspaceError if there is none."""
     manifest = read_manifest(folder)
     source = Path(manifest.source) if manifest.source is not None else None
-    return Workspace(folder / "workspace", folder / "base", source)
+    return Workspace(_newest(folder), folder / "base", source)
+
+
+def next_generation(folder: Path) -> None:
+    """Go on in a new copy of the workspace; whoever still holds the one before writes for nobody."""
+    if not (folder / "manifest.json").exists():
+        return
+    old = _newest(folder)
+    number = int(old.suffix[1:] or 0) + 1
+    stage = folder / f".copying-{secrets.token_hex(4)}"
+    shutil.copytree(old, stage, symlinks=True, copy_function=_copy_as_it_is)
+    stage.rename(folder / f"workspace.{number}")
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _copy_as_it_is(source: str, target: str) -> None:
+    """A file that an old owner removes meanwhile is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
+def _newest(folder: Path) -> Path:
+    """The copy that is worked in: `workspace`, or the last of `workspace.1`, `workspace.2` and so on."""
+    later = [one for one in folder.glob("workspace.*") if one.suffix[1:].isdigit()]
+    return max(later, key=lambda one: int(one.suffix[1:]), default=folder / "workspace")
 
 
 def read_manifest(folder: Path) -> Manifest:

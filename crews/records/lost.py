@@ -1,0 +1,98 @@
+"""Which runs have lost their owner, and which are ready to be worked on? What a worker looks for, every second."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import Connection, func, select, update
+
+from crews.records import audit
+from crews.records.owner import this_process
+from crews.records.rows import RunRow, row_as
+from crews.records.runs import close_questions, zombie
+from crews.records.store import Store
+from crews.records.tables import calls, runs
+from crews.records.workers import alive
+
+MOST_DEATHS = 10
+"""Owners that may die in a row without any progress, before the run is given up."""
+
+
+def lost_runs(store: Store, home: str) -> tuple[RunRow, ...]:
+    """Runs whose owner has died or fallen silent, oldest first; by index, whatever else the journal holds."""
+    query = select(runs).where(runs.c.status == "running", runs.c.home.in_((home, "")))
+    with store.reading() as connection:
+        found = [row_as(RunRow, row) for row in connection.execute(query)]
+        return tuple(row for row in found if not alive(connection, row.owner))
+
+
+def own_runs(store: Store) -> tuple[RunRow, ...]:
+    """Runs that are in this process' name."""
+    query = select(runs).where(runs.c.owner == this_process(), runs.c.status == "running")
+    with store.reading() as connection:
+        return tuple(row_as(RunRow, row) for row in connection.execute(query))
+
+
+def release_lost(store: Store, lost: RunRow, *, own: bool = False) -> RunRow | None:
+    """Take a run from its dead owner and queue it; the epoch moves on, so that a frozen one writes nothing more.
+
+    A run whose owners die again and again without getting any further is failed instead.
+
+    Args:
+        store: The journal.
+        lost: The run, as it was found.
+        own: It is this process' own, which knows that nothing of it works on the run any more.
+
+    Returns:
+        The run as it stands then; None: somebody else was quicker, or the owner is back.
+    """
+    with store.writing() as connection:
+        mine = runs.c.id == lost.id
+        row = row_as(RunRow, connection.execute(select(runs).where(mine)).one())
+        if (row.status, row.owner, row.epoch) != (lost.status, lost.owner, lost.epoch):
+            return None
+        if not own and alive(connection, row.owner):
+            return None
+        reached = _reached(connection, row)
+        deaths = row.deaths + 1 if row.deaths and reached == row.deaths_at else 1
+        values: dict[str, object] = {
+            "owner": "", "left_by": zombie(row), "epoch": row.epoch + 1, "deaths": deaths, "deaths_at": reached,
+            "status": "queued",
+        }  # fmt: skip
+        if row.stop_asked:
+            values |= _ended("stopped", "stopped by a human")
+        elif deaths >= MOST_DEATHS:
+            values |= _ended("failed", f"{deaths} processes in a row died at the same place")
+        connection.execute(update(runs).where(mine).values(**values))
+        if row.stop_asked:
+            close_questions(connection, row.id)
+        audit.append(connection, row.id, "owner_lost", {"owner": row.owner, "deaths": deaths})
+        return row_as(RunRow, connection.execute(select(runs).where(mine)).one())
+
+
+def _ended(status: str, reason: str) -> dict[str, object]:
+    return {"status": status, "reason": reason, "exit_code": 1, "ended_at": time.time()}
+
+
+def _reached(connection: Connection, row: RunRow) -> int:
+    """How far the run has come: requests answered and calls ended."""
+    ended = (calls.c.run == row.id) & calls.c.ended_at.is_not(None)
+    query = select(func.count()).select_from(calls).where(ended)
+    return row.turns + int(connection.execute(query).scalar_one())
+
+
+def ready_runs(store: Store, home: str, limit: int = 200) -> tuple[RunRow, ...]:
+    """Queued runs that nobody keeps for himself, in the order in which they are to be worked on.
+
+    A run that a person interrupted waits for that person to go on with it.
+    """
+    query = (
+        select(runs)
+        .where(runs.c.status == "queued", runs.c.home.in_((home, "")))
+        .where(runs.c.reason != "interrupted")
+        .order_by(runs.c.priority, runs.c.created_at)
+        .limit(limit)
+    )
+    with store.reading() as connection:
+        found = [row_as(RunRow, row) for row in connection.execute(query)]
+        return tuple(row for row in found if not alive(connection, row.owner))

@@ -1,0 +1,170 @@
+"""How is work given to the workers: queued now or later, looked after, and looked at while they do it?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from crews import api
+from crews.answering import put_to
+from crews.errors import UsageError
+from crews.outcome import Asker, Kickoff, Result
+from crews.records import chains, outbox
+from crews.records.events import Listener, silent
+from crews.records.owner import home_id, this_process
+from crews.records.rows import ENDED, ReviewRow, RunRow
+from crews.records.runs import disown, ended, get_run, requeue, run_in
+from crews.records.store import Store
+from crews.records.tail import Tail
+from crews.records.workers import LEASE, living
+from crews.settings import Settings
+
+if TYPE_CHECKING:
+    from crews.runtime.engine import Engine
+    from crews.runtime.worker import Said, Worker
+
+LOOK = 0.2
+"""Seconds between two looks at a run that a worker works on."""
+PATIENCE = LEASE * 2
+"""Seconds without any worker after which who looks on takes the run over."""
+
+
+def make_worker(store: Store, settings: Settings, concurrency: int, said: Said) -> Worker:
+    """A worker that also keeps the deadlines of reviews and tells people about them."""
+    from crews.runtime.worker import Worker
+
+    made = Worker(store, settings, concurrency, said=said)
+
+    async def keep_deadlines(now: float) -> None:
+        await asyncio.to_thread(
+            chains.sweep, store, now, tell=_teller(settings, now), wake=made.engine.wake
+        )
+
+    async def tell(now: float) -> None:
+        from crews import notify
+
+        await asyncio.to_thread(notify.collect, store, settings, now)
+        await notify.send_due(store, settings, now)
+
+    made.duties = (keep_deadlines, tell) if settings.notify else (keep_deadlines,)
+    return made
+
+
+def _teller(settings: Settings, now: float) -> chains.Tell:
+    def tell(connection: Connection, review: ReviewRow, kind: str) -> None:
+        outbox.put(connection, settings.notify, review, kind, now)
+
+    return tell
+
+
+def someone_works(store: Store, settings: Settings) -> bool:
+    """Is there a worker that sees this folder of runs and takes new work?"""
+    home = home_id(settings.home)
+    return any(w.home == home and w.state == "running" for w in living(store))
+
+
+def submit(
+    request: Kickoff, store: Store, settings: Settings, *, delay: float = 0.0, origin: str = "", by: str = ""
+) -> RunRow:
+    """Write down a new run and queue it; a worker that is there, or the next to come, works on it.
+
+    Args:
+        request: What is asked for.
+        store: The journal.
+        settings: The process's settings.
+        delay: Seconds before which it is not begun.
+        origin: What made it, if not a person.
+        by: In whose name; empty: whoever this process is run by.
+
+    Raises:
+        UsageError: what is asked for cannot be done; nothing is kept.
+    """
+    if delay < 0:
+        raise UsageError("the delay is negative")
+    engine = engine_of(store, settings)
+    try:
+        if not engine.ready():
+            engine.prepare()
+        # Its own until it is queued: a worker must not take it before the delay is known.
+        run = api.create(request, store, settings, owner=this_process(), origin=origin, by=by)
+        return run if run.workflow or run.epoch else queue(run, store, engine, delay=delay)
+    finally:
+        engine.close()
+
+
+def queue(run: RunRow, store: Store, engine: Engine, *, delay: float = 0.0) -> RunRow:
+    """Leave a run that nobody works on to the workers."""
+    name = engine.queue_of(run)
+    with store.writing() as connection:
+        now = run_in(connection, run.id)
+        engine.enqueue(connection, now, name, f"{now.epoch}-submitted", delay)
+        disown(connection, run.id)
+    return get_run(store, run.id)
+
+
+def engine_of(store: Store, settings: Settings) -> Engine:
+    """The queue of this journal, for the runs of this folder."""
+    from crews.runtime.engine import Engine
+
+    return Engine(store, home_id(settings.home))
+
+
+def leave_to_workers(run: str, store: Store, settings: Settings) -> bool:
+    """Queue a run that stands still, if a worker is there to take it; False: nobody is."""
+    if not someone_works(store, settings):
+        return False
+    row = get_run(store, run)
+    if row.status in {"completed", "stopped"}:
+        raise ended(row)
+    if row.status == "running":
+        return True
+    engine = engine_of(store, settings)
+    try:
+        with store.writing() as connection:
+            requeue(connection, run)
+        engine.queue_again(get_run(store, run))
+    finally:
+        engine.close()
+    return True
+
+
+async def follow(
+    run: str,
+    store: Store,
+    settings: Settings,
+    *,
+    on_event: Listener = silent,
+    ask: Asker | None = None,
+    from_now: bool = False,
+) -> Result:
+    """Look on while a worker works on a run, until it ends or waits, putting its reviews to `ask`.
+
+    Args:
+        run: The run.
+        store: Its journal.
+        settings: The process's settings.
+        on_event: Is told what happens.
+        ask: Decides reviews, as in `api.advance`.
+        from_now: Tell nothing of what happened before.
+    """
+    tail = Tail(store, run)
+    if from_now:
+        tail.skip()
+    alone = 0
+    while True:
+        for event in await asyncio.to_thread(tail.new):
+            on_event(event)
+        row = get_run(store, run)
+        if row.status in ENDED:
+            return api.outcome(store, settings, run)
+        if row.status == "waiting" and (
+            ask is None or not await put_to(ask, run, store, settings)
+        ):
+            return api.outcome(store, settings, run)
+        # Nobody is left who could go on: this process does.
+        alone = 0 if someone_works(store, settings) else alone + 1
+        if alone * LOOK > PATIENCE:
+            return await api.advance(run, store, settings, on_event=on_event, ask=ask)
+        await asyncio.sleep(LOOK)
