@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crews import settings as settings_module
+from crews.advancing import advance, changes, outcome
+from crews.answering import identified, waking
 from crews.bridge import wait
-from crews.errors import CrewsError, Denied, Fenced, UsageError
+from crews.errors import CrewsError, Denied, UsageError
 from crews.logs import hush
 from crews.outcome import Answer, Asker, Kickoff, Result, Usage
 from crews.records import inbox
 from crews.records.events import Listener, silent
-from crews.records.rows import Decision, ReviewRow, RunOptions, RunRow, dollars
+from crews.records.owner import home_id
+from crews.records.questions import Decision, ReviewRow
+from crews.records.rows import RunOptions, RunRow
 from crews.records.runs import fail_run, get_run, new_run
 from crews.records.store import Store, open_store
 from crews.safety.autonomy import LEVELS
@@ -61,8 +64,27 @@ def load_team(folder: Path | str | None = None) -> TeamSpec:
     return loader.load_team(loader.find_team(folder, Path.cwd()), known_tools=TOOL_NAMES)
 
 
-def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
+def create(
+    request: Kickoff,
+    store: Store,
+    settings: Settings,
+    *,
+    owner: str = "",
+    origin: str = "",
+    by: str = "",
+) -> RunRow:
     """Write down a new run and copy its workspace; nobody works on it yet.
+
+    Args:
+        request: What is asked for.
+        store: The journal.
+        settings: The process's settings.
+        owner: Process that will work on it at once; empty: whoever takes it from the queue.
+        origin: What made it, if not a person.
+        by: In whose name; empty: whoever this process is run by.
+
+    Returns:
+        The run; the one that has the request's submission key already, if there is one.
 
     Raises:
         TeamError: the team's files are wrong, or an input is missing.
@@ -94,10 +116,23 @@ def create(request: Kickoff, store: Store, settings: Settings) -> RunRow:
         tape=str(Path(request.tape).resolve()) if request.tape else "",
         record=str(Path(request.record).resolve()) if request.record else "",
         sandbox=request.sandbox or team.policy.sandbox,
-        started_by=who(settings),
+        started_by=by or who(settings, store),
         model=request.model,
+        priority=request.priority,
     )
-    run = new_run(store, goal=request.goal, inputs=inputs, team=team, options=options)
+    run = new_run(
+        store,
+        goal=request.goal,
+        inputs=inputs,
+        team=team,
+        options=options,
+        home=home_id(settings.home),
+        origin=origin,
+        submission=request.submission,
+        owner=owner,
+    )
+    if run.epoch or run.workflow:  # this submission was made before
+        return run
     try:
         make_workspace(source, settings.run_folder(run.id), team.policy.workspace_limit_mb)
     except CrewsError as error:
@@ -115,83 +150,6 @@ def _check_answers(request: Kickoff, settings: Settings) -> None:
         load_tape(Path(request.tape))
     else:
         ModelSource(settings).check()
-
-
-async def advance(
-    run: str,
-    store: Store,
-    settings: Settings,
-    *,
-    on_event: Listener = silent,
-    ask: Asker | None = None,
-) -> Result:
-    """Work on a run until it ends or waits, putting its reviews to `ask` if that is given."""
-    from crews.runtime.workflow import activate
-
-    while True:
-        before = _decided(store, run)
-        try:
-            row = await activate(run, store, settings, on_event)
-        except Fenced:
-            raise UsageError(
-                f"another process has taken run `{run}` over",
-                hint=f"`crews runs show {run}` shows where it stands",
-            ) from None
-        if row.status != "waiting":
-            return outcome(store, settings, run)
-        # Decided while other agents still worked: there is nothing to wait for any more.
-        if _decided(store, run) - before:
-            continue
-        if ask is None or not await _put_to(ask, run, store, settings):
-            return outcome(store, settings, run)
-        # Who decided in another place may have gone on there.
-        if get_run(store, run).status in {"completed", "failed", "stopped"}:
-            return outcome(store, settings, run)
-
-
-def _decided(store: Store, run: str) -> frozenset[str]:
-    return frozenset(r.id for r in inbox.list_reviews(store, run=run, state="decided"))
-
-
-async def _put_to(ask: Asker, run: str, store: Store, settings: Settings) -> bool:
-    """Ask about every open review; False if nothing was decided, here or in another place."""
-    decided = False
-    for review in inbox.list_reviews(store, run=run):
-        answer = await asyncio.to_thread(ask, review)
-        if inbox.get_review(store, review.id).state != "open":
-            decided = True  # by somebody else
-            continue
-        if answer is None:
-            continue
-        inbox.decide(
-            store,
-            review.id,
-            answer.decision,
-            by=who(settings),
-            answer=answer.text,
-            edit=answer.edit,
-            content_hash=review.content_hash,
-        )
-        decided = True
-    return decided
-
-
-def outcome(store: Store, settings: Settings, run: str) -> Result:
-    """Where a run stands."""
-    from crews.report import markdown
-
-    row = get_run(store, run)
-    return Result(
-        run_id=run,
-        status=row.status,
-        exit_code=3 if row.status == "waiting" else (row.exit_code or 0),
-        reason=row.reason,
-        report=markdown(store, run),
-        change_set=changes(run, settings),
-        reviews=inbox.list_reviews(store, run=run, state=None),
-        usage=Usage(row.turns, row.calls, row.tokens, row.working_seconds),
-        cost=dollars(row.money) if row.money_known else None,
-    )
 
 
 def kickoff(
@@ -247,7 +205,7 @@ async def akickoff(
     hush()
     settings = settings or settings_module.load()
     request = Kickoff(goal, team, workspace, inputs, **options)
-    with open_store(settings.journal_url) as store:
+    with open_store(settings.journal_url, patience=settings.patience) as store:
         run = await asyncio.to_thread(create, request, store, settings)
         return await advance(run.id, store, settings, on_event=on_event, ask=ask)
 
@@ -273,7 +231,7 @@ async def aresume(
     """Like `resume`, inside a running event loop."""
     hush()
     settings = settings or settings_module.load()
-    with open_store(settings.journal_url) as store:
+    with open_store(settings.journal_url, patience=settings.patience) as store:
         return await advance(run, store, settings, on_event=on_event, ask=ask)
 
 
@@ -285,29 +243,43 @@ def decide(
     edit: dict[str, Any] | None = None,
     by: str = "",
     content_hash: str | None = None,
+    scope: Literal["", "run"] = "",
+    only: bool = False,
     settings: Settings | None = None,
 ) -> ReviewRow:
-    """Decide a review; `resume` the run afterwards. See `records.inbox.decide`."""
+    """Decide a review; `resume` the run afterwards. See `records.deciding.decide`.
+
+    Args:
+        review: The review's id.
+        decision: One of the review's `choices`.
+        reason: The reason of a rejection, or the answer to a question.
+        edit: What is to be done instead.
+        by: A name to go by where the journal knows no users; with users, nobody's but one's own.
+        content_hash: Hash of what the human was shown.
+        scope: `run`: the approval holds whenever this run wants the same again.
+        only: Decide this call alone, not the others that wait for the very same one.
+        settings: Default: `settings.load()`; its `token` says who decides where there are users.
+
+    Raises:
+        UsageError: unknown or decided review, a decision that it does not take, a missing reason.
+        Denied: this person may not decide it.
+    """
     settings = settings or settings_module.load()
-    with open_store(settings.journal_url) as store:
-        return inbox.decide(
-            store,
-            review,
-            decision,
-            by=by or who(settings),
-            answer=reason,
-            edit=edit,
-            content_hash=content_hash,
-        )
-
-
-def changes(run: str, settings: Settings) -> ChangeSet:
-    """A run's change set as its workspace stands; empty where the workspace is gone."""
-    from crews.tools.changeset import change_set
-    from crews.tools.copying import open_workspace
-
-    folder = settings.run_folder(run)
-    return change_set(open_workspace(folder)) if folder.is_dir() else ChangeSet()
+    with open_store(settings.journal_url, patience=settings.patience) as store:
+        me = identified(store, settings, by=by, about=f"{decision} {review}")
+        with waking(store, settings) as wake:
+            return inbox.decide(
+                store,
+                review,
+                decision,
+                by=me,
+                answer=reason,
+                edit=edit,
+                content_hash=content_hash,
+                scope=scope,
+                only=only,
+                wake=wake,
+            )
 
 
 def apply(run: str, store: Store, settings: Settings) -> ChangeSet:
@@ -335,11 +307,10 @@ def undo(run: str, store: Store, settings: Settings) -> tuple[str, ...]:
     return take_back(store, settings, get_run(store, run))
 
 
-def who(settings: Settings) -> str:
-    """Name under which decisions of this process are kept."""
-    if settings.user:
-        return settings.user
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+def who(settings: Settings, store: Store) -> str:
+    """Name under which what this process does is kept.
+
+    Raises:
+        Denied: the journal knows users, and this is none of them.
+    """
+    return identified(store, settings).name

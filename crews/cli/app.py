@@ -10,7 +10,20 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from crews.cli import cost, failing, history, inbox, run, teams
+from crews.cli import (
+    again,
+    cost,
+    failing,
+    history,
+    inbox,
+    notify,
+    retention,
+    run,
+    schedules,
+    teams,
+    users,
+    worker,
+)
 from crews.errors import EXIT_CODES, EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, Signal
 
 HELP = (
@@ -57,7 +70,19 @@ def options(
     del version
 
 
-for _module in (run, teams, inbox, history, cost):
+for _module in (
+    run,
+    teams,
+    inbox,
+    users,
+    history,
+    cost,
+    notify,
+    worker,
+    schedules,
+    again,
+    retention,
+):
     _module.register(app)
 
 

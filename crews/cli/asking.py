@@ -11,7 +11,8 @@ from crews.cli.editing import Desk, edit_for
 from crews.cli.keys import LEAVE, OVER, Keys
 from crews.cli.parts import choices_part, review_parts
 from crews.cli.render import SHORT, parts_drawn, shortened
-from crews.records.rows import Decision, ReviewRow, RunRow
+from crews.records.questions import Decision, ReviewRow
+from crews.records.rows import RunRow
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 LETTERS: dict[Decision, str] = {
     "approve": "a", "edit": "e", "reject": "r", "answer": "t", "stop": "s",
+    "escalate": "u",
 }  # fmt: skip
-"""The key of each decision; `t` for text."""
+"""The key of each decision; `t` for text, `u` for up."""
 _GRACE = 3.0
 """Seconds in which who decided elsewhere may go on there."""
 
@@ -111,6 +113,8 @@ class Inline:
                 return None if edit is None else Answer("edit", edit=edit)
             case "reject" | "answer":
                 return self._with_text(choice, review)
+            case "escalate":
+                return Answer("escalate")
             case "stop":
                 return Answer("stop") if self._twice("s", "end the whole run") else None
 

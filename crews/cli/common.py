@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +29,8 @@ ReviewId = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run right away.")]
 
+_LONGEST = 3650 * 86_400
+
 
 @contextmanager
 def journal() -> Generator[tuple[Store, Settings]]:
@@ -36,7 +39,7 @@ def journal() -> Generator[tuple[Store, Settings]]:
     from crews.settings import load
 
     settings = load()
-    with open_store(settings.journal_url) as store:
+    with open_store(settings.journal_url, patience=settings.patience) as store:
         yield store, settings
 
 
@@ -50,3 +53,17 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
             raise UsageError(f"`{option} {entry}` is not of the form {form}")
         found[name] = value
     return found
+
+
+def seconds(text: str, option: str) -> float:
+    """A length of time: `90s`, `30m`, `1h30m`, `90d`; a bare number is seconds."""
+    found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if found is None or not any(found.groups()):
+        raise UsageError(
+            f"`{option} {text}` is no length of time", hint="write 90s, 30m, 1h30m or 90d"
+        )
+    parts = zip(found.groups(), (86_400, 3_600, 60, 1), strict=True)
+    total = sum(int(amount or 0) * unit for amount, unit in parts)
+    if not 0 < total <= _LONGEST:
+        raise UsageError(f"`{option} {text}` must be above 0 and at most 3650d")
+    return float(total)

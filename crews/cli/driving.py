@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crews import api
+from crews import api, work
 from crews.cli.ending import say_end, tell_end
 from crews.cli.live import Drawn, Face, JsonLines, Lines, Silent
 from crews.cli.output import console, has_colour, has_human
@@ -19,13 +19,16 @@ from crews.errors import EXIT_INTERRUPTED, CrewsError, UsageError
 from crews.logs import set_up
 from crews.records.events import Event
 from crews.records.inbox import get_review, list_reviews
+from crews.records.owner import this_process
 from crews.records.runs import get_run, list_threads
 from crews.records.store import Store, open_store
+from crews.records.workers import is_alive
 from crews.settings import Settings
 
 if TYPE_CHECKING:
     from crews.cli.keys import Keys
-    from crews.records.rows import ReviewRow, RunRow
+    from crews.records.questions import ReviewRow
+    from crews.records.rows import RunRow
 
 
 class Interrupted(CrewsError):
@@ -43,6 +46,8 @@ class View:
     may_ask: bool = True
     """May a human at the terminal be asked?"""
     verbose: bool = False
+    only_watch: bool = False
+    """Work on nothing here, whoever else does or does not."""
     answer_only: bool = False
     """Print the team's answer instead of the report."""
 
@@ -75,14 +80,18 @@ def carry(
     set_up(settings, verbose=view.verbose and not live)
     stdout = sys.stdout
     # What a library prints must not mix with the data on stdout.
-    with open_store(settings.journal_url) as store, contextlib.redirect_stdout(sys.stderr):
+    with (
+        open_store(settings.journal_url, patience=settings.patience) as store,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         run = get_run(store, start(store))
+        theirs = view.only_watch or _is_theirs(run, store)
         face = _face(view, run, store, live=live, stdout=stdout)
         asking = _asker(view, face, store, settings, ask)
         with asking as (chosen, stop_asking), _going_on(run.id, store), face:
             told = None if chosen is None else _announced(chosen, face)
-            work = _Work(run.id, store, settings, face, told, stop_asking)
-            result = asyncio.run(work.advance())
+            doing = _Work(run.id, store, settings, face, told, stop_asking, theirs)
+            result = asyncio.run(doing.advance())
         with contextlib.redirect_stdout(stdout):
             if view.as_json:
                 say_end(result)
@@ -101,14 +110,15 @@ class _Work:
     face: Face
     ask: api.Asker | None
     stop_asking: Callable[[], None]
+    theirs: bool
+    """A worker works on it; this process only looks on."""
 
     async def advance(self) -> api.Result:
         """Advance the run; the first signal cancels, a second one kills."""
         loop = asyncio.get_running_loop()
+        go_on = work.follow if self.theirs else api.advance
         task = asyncio.ensure_future(
-            api.advance(
-                self.run, self.store, self.settings, on_event=self.face.listen, ask=self.ask
-            )
+            go_on(self.run, self.store, self.settings, on_event=self.face.listen, ask=self.ask)
         )
         got: list[int] = []
         signals = (signal.SIGINT, signal.SIGTERM)
@@ -135,7 +145,19 @@ class _Work:
         return result
 
     def _interrupted(self) -> Interrupted:
+        if self.theirs:
+            return Interrupted(
+                f"you look on no more; the worker goes on with it: crews watch {self.run}",
+                hint=f"crews stop {self.run} ends it",
+            )
         return Interrupted(f"interrupted; go on with: crews resume {self.run}")
+
+
+def _is_theirs(run: RunRow, store: Store) -> bool:
+    """Has it been left to the workers?"""
+    if run.owner:
+        return run.owner != this_process() and is_alive(store, run.owner)
+    return run.status == "queued" and bool(run.workflow)
 
 
 @contextlib.contextmanager

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from crews.cli.common import Json, Resume, ReviewId, journal, pairs
-from crews.errors import UsageError
+from crews.cli.common import Json, Resume, ReviewId, journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crews.records.rows import Decision, ReviewRow
+    from crews.records.questions import Decision, ReviewRow
+    from crews.records.store import Store
+    from crews.records.users import Decider
+    from crews.settings import Settings
+
+Only = Annotated[
+    bool, typer.Option("--only", help="This call alone, not the others that wait for the same.")
+]
 
 inbox_app = typer.Typer(
     help="List what waits for you, look at it, decide it.",
@@ -34,19 +38,22 @@ def inbox(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Decided reviews as well.")] = False,
     run: Annotated[str | None, typer.Option(metavar="RUN", help="Of one run only.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only what you may decide.")] = False,
     json: Json = False,
 ) -> None:
-    """List what waits for you, oldest first."""
+    """List what waits for a human, oldest first; `xN` marks one question that N calls wait for."""
     if context.invoked_subcommand is not None:
         return
     from crews.cli.output import put, put_json
     from crews.records.inbox import list_reviews
     from crews.records.runs import get_run
 
-    with journal() as (store, _):
+    with journal() as (store, settings):
         if run is not None:
             get_run(store, run)  # a typo is no empty list
         found = list_reviews(store, run=run, state=None if every else "open")
+        if mine:
+            found = _mine(store, settings, found)
     if json:
         from crews.cli.shapes import review_shape
 
@@ -55,19 +62,43 @@ def inbox(
         put(review_table(found))
 
 
+def _mine(store: Store, settings: Settings, found: tuple[ReviewRow, ...]) -> tuple[ReviewRow, ...]:
+    from crews.records import rights
+
+    now = time.time()
+    open_ones = tuple(r for r in found if r.state == "open")
+    return rights.mine(store, open_ones, _me(store, settings, "inbox --mine"), now)
+
+
+def _me(store: Store, settings: Settings, about: str) -> Decider:
+    from crews.answering import identified
+
+    return identified(store, settings, about=about)
+
+
 def review_table(found: Sequence[ReviewRow]) -> str:
-    """Reviews as a table; a friendly line if there are none."""
+    """Reviews as a table, one line a question; a friendly line if there are none."""
     from crews.cli.output import moment, table
+    from crews.cli.parts import until
     from crews.plain import one_line
+    from crews.records.reviews import group_key
+    from crews.records.rights import claimed_by
 
     if not found:
         return "Nothing waits for you."
+    groups: dict[tuple[str, str], list[ReviewRow]] = {}
+    for review in found:
+        groups.setdefault(group_key(review), []).append(review)
+    now = time.time()
     rows = [
-        [r.id, r.kind.replace("_", " "), r.decision or r.state, moment(r.opened_at),
-         one_line(r.rule, 30), one_line(r.title, 80)]
-        for r in found
+        [r.id + (f" x{len(group)}" if len(group) > 1 else ""), r.kind.replace("_", " "),
+         r.decision or r.state, moment(r.opened_at), until(r, now), one_line(r.role, 30),
+         one_line(claimed_by(r, now), 30), one_line(r.rule, 30), one_line(r.title, 80)]
+        for group in groups.values() for r in group[:1]
     ]  # fmt: skip
-    lines = table(["review", "kind", "state", "since", "rule", "what"], rows)
+    head = ["review", "kind", "state", "since", "due", "role", "seen by", "rule", "what"]
+    said = [i for i in range(len(head)) if i not in {4, 5, 6} or any(row[i] for row in rows)]
+    lines = table([head[i] for i in said], [[row[i] for i in said] for row in rows])
     return f"{lines}\n\ncrews inbox show {found[0].id}"
 
 
@@ -77,18 +108,22 @@ def show(review: ReviewId, json: Json = False) -> None:
     from crews.cli.ending import commands
     from crews.cli.output import put_json
     from crews.cli.output import show as put_drawn
-    from crews.cli.parts import choices_part, review_parts
+    from crews.cli.parts import Asked, choices_part, review_parts
     from crews.cli.render import parts_drawn, parts_text
-    from crews.records.inbox import get_review
+    from crews.records import rights
+    from crews.records.reviews import get_review, same_question
     from crews.records.runs import get_run
 
     with journal() as (store, _):
         row = get_review(store, review)
-        parts = review_parts(row, get_run(store, row.run))
+        may = rights.deciders(store, row)
+        with store.reading() as connection:
+            same = same_question(connection, row) if row.state == "open" else (row,)
+        parts = review_parts(row, get_run(store, row.run), Asked.now(may, same))
     if json:
         from crews.cli.shapes import review_shape
 
-        put_json(review_shape(row))
+        put_json(review_shape(row, may))
         return
     after = ""
     if row.state == "open":
@@ -104,20 +139,71 @@ def show(review: ReviewId, json: Json = False) -> None:
 
 
 @inbox_app.command("approve")
-def approve(review: ReviewId, resume: Resume = False, json: Json = False) -> None:
+def approve(
+    review: ReviewId,
+    for_run: Annotated[
+        bool, typer.Option("--for-run", help="The same again needs no question in this run.")
+    ] = False,
+    only: Only = False,
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
     """Let it happen."""
-    _decide(review, "approve", resume=resume, as_json=json)
+    scope = "run" if for_run else ""
+    _decide(review, "approve", scope=scope, only=only, resume=resume, as_json=json)
 
 
 @inbox_app.command("reject")
 def reject(
     review: ReviewId,
     reason: Annotated[str, typer.Option(help="Why; the agent is told.")] = "",
+    only: Only = False,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Refuse it; the agent is told why."""
-    _decide(review, "reject", text=reason, resume=resume, as_json=json)
+    _decide(review, "reject", text=reason, only=only, resume=resume, as_json=json)
+
+
+@inbox_app.command("escalate")
+def escalate(
+    review: ReviewId,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")] = "",
+    only: Only = False,
+    json: Json = False,
+) -> None:
+    """Decide nothing: hand it to the next one in its chain, now."""
+    _decide(review, "escalate", text=reason, only=only, resume=False, as_json=json)
+
+
+@inbox_app.command("claim")
+def claim(
+    review: ReviewId,
+    lasts: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long: 90s, 30m, 2h, 1d.")
+    ] = "30m",
+    json: Json = False,
+) -> None:
+    """Look at it alone: until you let go, or the time is over, nobody else decides it."""
+    from crews.cli.common import seconds
+    from crews.cli.output import moment
+    from crews.records import claims
+
+    with journal() as (store, settings):
+        me = _me(store, settings, f"claim {review}")
+        row = claims.claim(store, review, by=me, lasts=seconds(lasts, "--for"))
+    _told(row, f"review {review}: {row.claimed_by} looks at it until {moment(row.claimed_until)}",
+          as_json=json)  # fmt: skip
+
+
+@inbox_app.command("release")
+def release(review: ReviewId, json: Json = False) -> None:
+    """Let go of what you have claimed."""
+    from crews.records import claims
+
+    with journal() as (store, settings):
+        row = claims.release(store, review, by=_me(store, settings, f"release {review}"))
+    _told(row, f"review {review}: nobody looks at it now", as_json=json)
 
 
 @inbox_app.command("answer")
@@ -156,87 +242,18 @@ def edit(
         str | None,
         typer.Option("--json-edit", metavar="@FILE", help="The whole edit as JSON; @- is stdin."),
     ] = None,
+    only: Only = False,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Let it happen another way; what you write is judged by policy again."""
-    from crews.records.inbox import get_review
+    from crews.cli.edits import wanted_edit
+    from crews.records.reviews import get_review
 
     with journal() as (store, _):
         row = get_review(store, review)
-    wanted = _edit(row, given or [], files or [], drop or [], whole)
-    _decide(review, "edit", edit=wanted, resume=resume, as_json=json)
-
-
-def _edit(
-    review: ReviewRow, given: list[str], files: list[str], drop: list[str], whole: str | None
-) -> dict[str, Any]:
-    from crews.cli.editing import as_object
-
-    if not (given or files or drop or whole):
-        raise UsageError("an edit needs what is to be done instead",
-                         hint="--set NAME=VALUE, --file PATH=@LOCAL, --drop PATH or --json-edit @FILE")  # fmt: skip
-    edit: dict[str, Any] = {} if whole is None else as_object(_text(whole))
-    if review.kind == "change_set":
-        edit |= _files_edit(files, drop)
-    elif files or drop:
-        raise UsageError(f"review `{review.id}` is not about changed files")
-    return edit | _set(review, given, whole)
-
-
-def _files_edit(files: list[str], drop: list[str]) -> dict[str, Any]:
-    edit: dict[str, Any] = {}
-    if drop:
-        edit["drop"] = drop
-    if files:
-        edit["files"] = {path: _text(text) for path, text in pairs(files, "--file").items()}
-    return edit
-
-
-def _set(review: ReviewRow, given: list[str], whole: str | None) -> dict[str, Any]:
-    """The named values, each of the type that it has now; for an action, with all the others."""
-    from crews.cli.editing import limit_edit
-
-    named = pairs(given, "--set")
-    if not named:
-        return {}
-    if review.kind == "budget":
-        return {k: v for name, value in named.items() for k, v in limit_edit(name, value).items()}
-    if review.kind not in {"action", "unknown"}:
-        hint = (
-            "--file PATH=@LOCAL or --drop PATH"
-            if review.kind == "change_set"
-            else "--json-edit @FILE"
-        )
-        raise UsageError(
-            f"`--set` does not fit a review of a {review.kind.replace('_', ' ')}", hint=hint
-        )
-    now: dict[str, Any] = review.about.get("arguments") or {}
-    typed = {name: _typed(value, now.get(name)) for name, value in named.items()}
-    return typed if whole is not None else {**now, **typed}
-
-
-def _typed(text: str, now: object) -> Any:
-    if isinstance(now, str):
-        return text
-    try:
-        return jsonlib.loads(text)
-    except ValueError:
-        return text
-
-
-def _text(source: str) -> str:
-    """The text that `@FILE` or `@-` names."""
-    if not source.startswith("@"):
-        raise UsageError(f"`{source}` names no file", hint="write @FILE, or @- for stdin")
-    if source == "@-":
-        return sys.stdin.read()
-    path = Path(source[1:])
-    try:
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise UsageError(f"the file cannot be read as text: {what}", where=str(path)) from None
+    wanted = wanted_edit(row, given or [], files or [], drop or [], whole)
+    _decide(review, "edit", edit=wanted, only=only, resume=resume, as_json=json)
 
 
 def _decide(
@@ -245,21 +262,34 @@ def _decide(
     *,
     text: str = "",
     edit: dict[str, Any] | None = None,
+    scope: Literal["", "run"] = "",
+    only: bool = False,
     resume: bool,
     as_json: bool,
 ) -> None:
     from crews import api
-    from crews.cli.output import put_json, say
 
-    row = api.decide(review, decision, reason=text, edit=edit)
+    row = api.decide(review, decision, reason=text, edit=edit, scope=scope, only=only)
     if resume:
         from crews.cli.driving import View
         from crews.cli.run import go_on
 
         go_on(row.run, View(as_json=as_json))
+    if row.state == "open":
+        told = f"review {review}: handed to {row.role or 'the next stage of its chain'}"
+    else:
+        told = (
+            f"review {review}: {decision} by {row.decided_by}\ngo on with: crews resume {row.run}"
+        )
+    _told(row, told, as_json=as_json)
+
+
+def _told(row: ReviewRow, text: str, *, as_json: bool) -> None:
+    from crews.cli.output import put_json, say
+
     if as_json:
         from crews.cli.shapes import review_shape
 
         put_json(review_shape(row))
         return
-    say(f"review {review}: {decision} by {row.decided_by}\ngo on with: crews resume {row.run}")
+    say(text)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from crews.cli.output import moment
 from crews.plain import one_line, plain, visible
-from crews.records.inbox import meaning
-from crews.records.rows import ReviewKind, ReviewRow, RunRow
+from crews.records.questions import ReviewKind, ReviewRow
+from crews.records.reviews import meaning
+from crews.records.rows import RunRow
 from crews.report.money import Money, counted, duration
 
 PartKind = Literal["head", "fact", "words", "list", "code", "diff"]
@@ -26,19 +28,38 @@ class Part:
     """Lines; a `list` has one entry a line."""
 
 
-def review_parts(review: ReviewRow, run: RunRow | None = None) -> tuple[Part, ...]:
-    """A review as parts; `run` adds what was spent so far."""
-    return tuple(part for part in _parts(review, run) if part.text.strip())
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who can answer, and for how many calls."""
+
+    at: float
+    """Seconds since the epoch: when the review is looked at."""
+    may: tuple[str, ...] | None
+    """Users who may decide; None: the journal knows no users."""
+    same: tuple[ReviewRow, ...]
+    """The open reviews of the same question, this one first."""
+
+    @classmethod
+    def now(cls, may: tuple[str, ...] | None, same: tuple[ReviewRow, ...]) -> Asked:
+        """As it is at this moment."""
+        return cls(time.time(), may, same)
 
 
-def _parts(review: ReviewRow, run: RunRow | None) -> Iterator[Part]:
+def review_parts(
+    review: ReviewRow, run: RunRow | None = None, asked: Asked | None = None
+) -> tuple[Part, ...]:
+    """A review as parts; `run` adds what was spent so far, `asked` who may decide."""
+    return tuple(part for part in _parts(review, run, asked) if part.text.strip())
+
+
+def _parts(review: ReviewRow, run: RunRow | None, asked: Asked | None) -> Iterator[Part]:
     yield Part("head", "", one_line(review.title, 300))
     where = f"by {one_line(review.agent)} at {one_line(review.address)}"
     yield _fact("review", f"{review.id} ({review.kind.replace('_', ' ')}) {where}")
     if run is not None:
         yield _fact("run", f"{run.id}: {one_line(run.goal, 200)}")
     yield _fact("stopped by", _why(review))
-    yield _fact("to be decided by", one_line(review.role))
+    yield from _people(review, asked)
     yield Part("list", "findings", _findings(review))
     yield from _brief(review)
     yield from _subject(review)
@@ -56,6 +77,47 @@ def choices_part(review: ReviewRow) -> Part:
 
 def _fact(title: str, text: str) -> Part:
     return Part("fact", title, text)
+
+
+def _people(review: ReviewRow, asked: Asked | None) -> Iterator[Part]:
+    """Who is asked, until when, and who comes after them."""
+    eyes = "four eyes: not whoever started the run" if review.four_eyes else ""
+    yield _fact("to be decided by", ", ".join(p for p in (one_line(review.role), eyes) if p))
+    if asked is not None and asked.may is not None and review.state == "open":
+        yield _fact(
+            "who may", one_line(", ".join(asked.may) or "nobody: no user has the role", 400)
+        )
+    yield Part("list", "chain", "\n".join(_stage(review, n) for n in range(len(review.stages))))
+    if review.state != "open":
+        return
+    at = time.time() if asked is None else asked.at
+    last = review.stage + 1 >= len(review.stages)
+    yield _fact("due", f"{due}, then {'denied' if last else 'the next one is asked'}"
+                if (due := until(review, at)) else "")  # fmt: skip
+    if review.claimed_by and review.claimed_until is not None and review.claimed_until > at:
+        yield _fact(
+            "seen by", f"{one_line(review.claimed_by)} until {moment(review.claimed_until)}"
+        )
+    if asked is not None and len(asked.same) > 1:
+        others = ", ".join(r.id for r in asked.same[1:])
+        yield _fact(
+            "asked", f"{len(asked.same)} times: one decision is for {others} too (`--only`: not)"
+        )
+
+
+def _stage(review: ReviewRow, number: int) -> str:
+    stage = review.stages[number]
+    now = " <- now" if review.state == "open" and number == review.stage else ""
+    remind = f", reminded every {duration(stage.remind)}" if stage.remind else ""
+    return f"{one_line(stage.role) or 'whoever may'}: {duration(stage.within)}{remind}{now}"
+
+
+def until(review: ReviewRow, at: float) -> str:
+    """How long an open review's present stage still lasts, as seen at that time; empty: for ever."""
+    if review.due_at is None or review.state != "open":
+        return ""
+    left = review.due_at - at
+    return f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
 
 
 def _why(review: ReviewRow) -> str:
@@ -107,7 +169,7 @@ def _decided(review: ReviewRow) -> Iterator[Part]:
         return
     text = review.state
     if review.decision:
-        text = f"{review.decision} by {one_line(review.decided_by)}"
+        text = f"{review.decision} by {one_line(review.decided_by)}{_signed(review)}"
         text += f": {one_line(review.answer, 400)}" if review.answer else ""
         text += " (void: what was asked about has changed)" if review.state == "void" else ""
     yield _fact("decision", text)
@@ -122,6 +184,12 @@ def _decided(review: ReviewRow) -> Iterator[Part]:
     yield _fact("as it was accepted", f"crews diff {review.run}")
 
 
+def _signed(review: ReviewRow) -> str:
+    """How the decider was known, and for what the decision holds."""
+    known = {"login": " (by login)", "token": " (by token)"}.get(review.signed_in, "")
+    return known + (" for the whole run" if review.scope == "run" else "")
+
+
 def pretty(value: object) -> str:
     """A value as indented JSON with nothing unseen in it."""
     return visible(json.dumps(value, indent=2, ensure_ascii=False))
@@ -129,10 +197,20 @@ def pretty(value: object) -> str:
 
 _SHOWN: dict[ReviewKind, frozenset[str]] = {
     "action": frozenset(
-        {"tool", "effect", "paths", "command", "diff", "changes", "arguments", "started_at"}
+        {
+            "tool",
+            "effect",
+            "paths",
+            "command",
+            "diff",
+            "changes",
+            "arguments",
+            "started_at",
+            "terms",
+        }
     ),
     "change_set": frozenset(
-        {"summary", "reviewed_by", "folder", "apply", "files", "collected", "diff"}
+        {"summary", "reviewed_by", "folder", "apply", "files", "collected", "diff", "rules"}
     ),
     "plan": frozenset({"steps"}),
     "question": frozenset({"question", "context", "escalated"}),

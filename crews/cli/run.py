@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crews.teams.spec import SandboxChoice
 
 _LEVELS = "0-4 or completion, assistant, supervised, autonomous, team"
+DEFAULT_PRIORITY = 100
 _FOLDER = "Folder to work on; it is copied, and changes only by what you approve."
 
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("ask")(ask)
     app.command("demo")(demo)
     app.command("resume")(resume)
+    app.command("watch")(watch)
 
 
 def run(
@@ -61,19 +63,32 @@ def run(
         typer.Option(metavar="KIND", help="auto, bubblewrap, landlock or none."),
     ] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="One model for every agent.")] = "",
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it to the workers; prints the run's id.")
+    ] = False,
+    delay: Annotated[
+        str, typer.Option(metavar="TIME", help="With --detach: begin in 90s, 30m, 2h or 1d.")
+    ] = "",
+    priority: Annotated[
+        int, typer.Option(min=1, max=1000, help="Among queued runs; lower goes first.")
+    ] = 100,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Idempotency key: given again, it is the same run."),
+    ] = None,
     json: Json = False,
     no_input: NoInput = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Have a team work on a goal."""
+    """Have a team work on a goal: a worker does, where one is running, else this process."""
     from crews import api
     from crews.cli.driving import View
 
     request = api.Kickoff(
         goal=goal,
         team=team,
-        workspace=_folder(workspace),
+        workspace=folder_of(workspace),
         inputs=pairs(given or [], "--input"),
         autonomy=None if autonomy is None else level(autonomy),
         observe=observe,
@@ -82,7 +97,16 @@ def run(
         record=record,
         sandbox=_sandbox(sandbox),
         model=model,
+        submission=key,
+        priority=0 if priority == DEFAULT_PRIORITY else priority,
     )
+    if delay and not detach:
+        raise UsageError(
+            "`--delay` needs `--detach`: nobody waits here for a run that begins later"
+        )
+    if detach:
+        _detach(request, delay, as_json=json)
+        return
     _start(request, View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose))
 
 
@@ -107,7 +131,7 @@ def ask(
     request = api.Kickoff(
         goal=question,
         team=team,
-        workspace=None if read is None else _folder(read),
+        workspace=None if read is None else folder_of(read),
         autonomy=0 if read is None else 1,
         apply=False,
         tape=_tape(tape),
@@ -168,12 +192,35 @@ def resume(
     go_on(run, View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose))
 
 
+def watch(
+    run: RunId,
+    json: Json = False,
+    no_input: NoInput = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look on while a worker works on a run, until it ends or waits."""
+    from crews.cli.driving import View, carry
+    from crews.settings import load
+
+    view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose, only_watch=True)
+    raise typer.Exit(carry(load(), view, lambda _: run))
+
+
 def go_on(run: str, view: View) -> None:
     """Carry a run on that exists, and end the command as it ends."""
     from crews.cli.driving import carry
     from crews.settings import load
 
-    raise typer.Exit(carry(load(), view, lambda _: run))
+    settings = load()
+
+    def begin(store: Store) -> str:
+        from crews import work
+
+        work.leave_to_workers(run, store, settings)
+        return run
+
+    raise typer.Exit(carry(settings, view, begin))
 
 
 def level(text: str) -> int:
@@ -194,16 +241,46 @@ def _start(request: api.Kickoff, view: View) -> None:
     from crews.settings import load
 
     settings = load()
-    raise typer.Exit(carry(settings, view, lambda store: _create(request, store, settings)))
+    raise typer.Exit(carry(settings, view, lambda store: _begin(request, store, settings)))
+
+
+def _detach(request: api.Kickoff, delay: str, *, as_json: bool) -> None:
+    """Queue a run, print its id, and say who will work on it."""
+    from crews import work
+    from crews.cli.common import journal, seconds
+    from crews.cli.output import put, put_json, say
+
+    with journal() as (store, settings):
+        wait = seconds(delay, "--delay") if delay else 0.0
+        run = work.submit(request, store, settings, delay=wait)
+        someone = work.someone_works(store, settings)
+    if as_json:
+        put_json({"run": run.id, "status": run.status, "worker": someone})
+        return
+    put(run.id)
+    if not someone:
+        say("no worker is running here; start one with: crews worker")
 
 
 def _create(request: api.Kickoff, store: Store, settings: Settings) -> str:
     from crews import api
+    from crews.records.owner import this_process
 
-    return api.create(request, store, settings).id
+    return api.create(request, store, settings, owner=this_process()).id
 
 
-def _folder(path: Path) -> Path:
+def _begin(request: api.Kickoff, store: Store, settings: Settings) -> str:
+    """A new run: for the workers, if there are any; a tape is played, and recorded, here."""
+    from crews import work
+
+    here = bool(request.tape or request.record)
+    if here or not work.someone_works(store, settings):
+        return _create(request, store, settings)
+    return work.submit(request, store, settings).id
+
+
+def folder_of(path: Path) -> Path:
+    """The folder that an option names. Raises UsageError: there is none."""
     if not path.is_dir():
         raise UsageError("there is no such folder", where=str(path))
     return path

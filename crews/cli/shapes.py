@@ -12,7 +12,10 @@ from crews.cli.output import iso
 if TYPE_CHECKING:
     from crews.api import Result
     from crews.records.events import Event
-    from crews.records.rows import ReviewRow, RunRow
+    from crews.records.questions import ReviewRow
+    from crews.records.rows import RunRow
+    from crews.records.tokens import Token
+    from crews.records.users import Person
 
 
 class Shape(BaseModel):
@@ -45,6 +48,18 @@ class RunShape(Shape):
     working_seconds: float
     applied: bool
     summary: str
+    origin: str
+    """What made it: `retry:RUN`, `fork:RUN@TURN`, `schedule:NAME`; empty: a person."""
+    purged_at: str | None
+
+
+class StageShape(Shape):
+    """One station of a review's chain."""
+
+    role: str
+    within: float
+    """Seconds."""
+    remind: float | None
 
 
 class ReviewShape(Shape):
@@ -61,6 +76,16 @@ class ReviewShape(Shape):
     rule: str
     reason: str
     role: str
+    four_eyes: bool
+    chain: list[StageShape]
+    stage: int
+    """Where in the chain it stands, from 0."""
+    due_at: str | None
+    """When the present stage ends; None: it waits for as long as it takes."""
+    claimed_by: str
+    claimed_until: str | None
+    may_decide: list[str] | None = None
+    """Users who may; None: not looked up, or the journal knows no users."""
     findings: list[JsonValue]
     brief: dict[str, JsonValue] | None
     brief_note: str
@@ -70,8 +95,45 @@ class ReviewShape(Shape):
     answer: str
     edit: dict[str, JsonValue] | None
     decided_by: str
+    signed_in: str
+    """How the decider was known: `local`, `login` or `token`."""
+    scope: str
+    """`run`: the approval holds for the whole run."""
     opened_at: str | None
     decided_at: str | None
+
+
+class UserShape(Shape):
+    """A user."""
+
+    name: str
+    roles: list[str]
+    login: str
+    active: bool
+    created_at: str | None
+
+
+class TokenShape(Shape):
+    """A token, without what it is."""
+
+    id: str
+    user: str
+    label: str
+    state: str
+    """`active`, `expired` or `revoked`."""
+    created_at: str | None
+    expires_at: str | None
+    """None: never."""
+    used_at: str | None
+
+
+class MeShape(Shape):
+    """Who is at work here."""
+
+    name: str
+    signed_in: str
+    roles: list[str]
+    every_role: bool
 
 
 class UsageShape(Shape):
@@ -98,6 +160,19 @@ class ResultShape(Shape):
     report: str
 
 
+class ProblemShape(Shape):
+    """One mistake in a team's files."""
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+    severity: str
+    message: str
+    source_line: str = ""
+    hint: str = ""
+
+
 class ErrorShape(Shape):
     """What went wrong."""
 
@@ -108,7 +183,8 @@ class ErrorShape(Shape):
     where: str
     hint: str
     exit_code: int
-    problems: list[str] = []
+    problems: list[ProblemShape] = []
+    """What is wrong in a team's files, each with its place."""
     notes: list[str] = []
 
 
@@ -136,11 +212,13 @@ def run_shape(run: RunRow) -> RunShape:
         working_seconds=run.working_seconds,
         applied=bool(run.applied_hash),
         summary=run.summary,
+        origin=run.origin,
+        purged_at=iso(run.purged_at),
     )
 
 
-def review_shape(review: ReviewRow) -> ReviewShape:
-    """A review for machines."""
+def review_shape(review: ReviewRow, may_decide: tuple[str, ...] | None = None) -> ReviewShape:
+    """A review for machines; `may_decide`: the users who may."""
     brief = review.briefing
     return ReviewShape(
         id=review.id,
@@ -154,6 +232,13 @@ def review_shape(review: ReviewRow) -> ReviewShape:
         rule=review.rule,
         reason=review.reason,
         role=review.role,
+        four_eyes=review.four_eyes,
+        chain=[StageShape(**s.model_dump()) for s in review.stages],
+        stage=review.stage,
+        due_at=iso(review.due_at) if review.state == "open" else None,
+        claimed_by=review.claimed_by,
+        claimed_until=iso(review.claimed_until),
+        may_decide=None if may_decide is None else list(may_decide),
         findings=json.loads(review.findings),
         brief=None if brief is None else brief.model_dump(mode="json"),
         brief_note=review.brief_note,
@@ -163,8 +248,34 @@ def review_shape(review: ReviewRow) -> ReviewShape:
         answer=review.answer,
         edit=review.edited,
         decided_by=review.decided_by,
+        signed_in=review.signed_in,
+        scope=review.scope,
         opened_at=iso(review.opened_at),
         decided_at=iso(review.decided_at),
+    )
+
+
+def user_shape(person: Person) -> UserShape:
+    """A user for machines."""
+    return UserShape(
+        name=person.name,
+        roles=sorted(person.roles),
+        login=person.login,
+        active=person.active,
+        created_at=iso(person.created_at),
+    )
+
+
+def token_shape(token: Token, now: float) -> TokenShape:
+    """A token for machines, as it stands at that time."""
+    return TokenShape(
+        id=token.id,
+        user=token.user,
+        label=token.label,
+        state=token.state(now),
+        created_at=iso(token.created_at),
+        expires_at=iso(token.expires_at),
+        used_at=iso(token.used_at),
     )
 
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from crews.teams.spec import Duty, Limits, SandboxChoice, Stage, TeamSpec
+from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
 
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+R = TypeVar("R")
 RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "stopped"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "stopped"})
 ThreadKind = Literal["task", "delegation", "brief"]
 CallState = Literal["proposed", "waiting", "started", "done", "failed", "denied", "unknown"]
 FINISHED_CALL: frozenset[str] = frozenset({"done", "failed", "denied"})
-ReviewKind = Literal[
-    "action", "change_set", "plan", "budget", "question", "unknown", "hand_over", "model"
-]
-Decision = Literal["approve", "edit", "reject", "answer", "stop"]
 
 NANO = 1_000_000_000
+
+
+def row_as(kind: type[R], row: Row[tuple[object, ...]]) -> R:
+    """A database row as the dataclass whose fields are its columns."""
+    return kind(**{f.name: getattr(row, f.name) for f in fields(kind)})  # type: ignore[arg-type]
 
 
 def dollars(nano: int) -> Decimal:
@@ -48,6 +53,8 @@ class RunOptions(BaseModel):
     started_by: str = ""
     model: str = ""
     """Model for every agent, instead of the one that the team names."""
+    priority: int = 0
+    """Lower goes first, 1 to 1000; 0: as the team's policy says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ class RunRow:
     """A human decided something, or asked for the end, since its owner last looked."""
     workflow: str
     """The activation that was last enqueued; empty: none."""
+    left_by: str
+    """An owner that lost the run and may still be there, frozen or cut off, with the workspace in its hands."""
     deaths: int
     """Owners in a row that died without getting any further."""
     deaths_at: int
@@ -218,6 +227,8 @@ class TurnRow:
     """Nano-dollars; None: no price is known for the model."""
     seconds: float
     ended_at: float
+    copied: bool = False
+    """Taken over from the run that this one was forked from, which has paid for it."""
 
     @property
     def tokens(self) -> int:
@@ -257,11 +268,18 @@ class CallRow:
     """What a write was to change: JSON list of [path, hash before, hash after]; empty: not known."""
     started_at: float | None
     ended_at: float | None
+    rules: str = "[]"
+    """JSON list: every rule that made the ruling; of an `ask` every rule that asks, now or later."""
 
     @property
     def address(self) -> str:
         """Where it stands in its run: `THREAD:TURN.INDEX`."""
         return call_address(self.path, self.turn, self.place)
+
+    @property
+    def ruled_by(self) -> tuple[str, ...]:
+        """Every rule that made the ruling; empty: nothing was ruled yet."""
+        return tuple(json.loads(self.rules)) or ((self.rule,) if self.rule else ())
 
     @property
     def args(self) -> dict[str, JsonValue]:
@@ -277,89 +295,3 @@ def call_address(path: str, turn: int, place: int) -> str:
 def child_path(path: str, turn: int, place: int) -> str:
     """Path of the thread that a call opens."""
     return f"{path.rstrip('/')}/{turn}.{place}"
-
-
-class Brief(BaseModel):
-    """What the escalation agent tells the human, in its own words."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    what: str
-    why: str
-    risk: Literal["low", "medium", "high"]
-    checked: tuple[str, ...] = ()
-    recommendation: str
-    unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewRow:
-    """One question to a human."""
-
-    id: str
-    run: str
-    number: int
-    kind: ReviewKind
-    address: str
-    agent: str
-    title: str
-    subject: str
-    """JSON object: what is asked about; its keys depend on the kind."""
-    content_hash: str
-    rule: str
-    reason: str
-    role: str
-    findings: str
-    brief: str | None
-    brief_note: str
-    """Why there is no brief, if there is none."""
-    allowed: str
-    state: Literal["open", "decided", "void"]
-    decision: Decision | Literal[""]
-    answer: str
-    edit: str | None
-    decided_by: str
-    opened_at: float
-    decided_at: float | None
-    four_eyes: bool
-    """Whoever started the run cannot decide it."""
-    chain: str
-    """JSON list of `teams.spec.Stage`: who is asked, in which order, for how long."""
-    stage: int
-    """Where in the chain it stands."""
-    due_at: float | None
-    """When it is handed up, or denied; None: it waits for as long as it takes."""
-    remind_at: float | None
-    """When the people of this stage are told again."""
-    claimed_by: str
-    """Who is looking at it."""
-    claimed_until: float | None
-    scope: Literal["", "run"]
-    """`run`: the approval holds for every such action of the run."""
-    signed_in: str
-    """How the decider was known: `local`, `login` or `token`; empty: not decided, or by a deadline."""
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The chain, parsed."""
-        return tuple(Stage.model_validate(one) for one in json.loads(self.chain))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """The subject, parsed."""
-        return json.loads(self.subject)
-
-    @property
-    def choices(self) -> tuple[Decision, ...]:
-        """Decisions that this review takes."""
-        return tuple(json.loads(self.allowed))
-
-    @property
-    def briefing(self) -> Brief | None:
-        """The escalation agent's brief, if there is one."""
-        return None if self.brief is None else Brief.model_validate_json(self.brief)
-
-    @property
-    def edited(self) -> dict[str, Any] | None:
-        """What the human wrote instead, parsed."""
-        return None if self.edit is None else json.loads(self.edit)

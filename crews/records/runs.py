@@ -5,35 +5,60 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from dataclasses import fields
-from typing import TypeVar
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
-from crews.errors import UsageError
+from crews.errors import RunBusy, UsageError
 from crews.records import audit
-from crews.records.owner import alive, this_process
-from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow
+from crews.records.owner import presence, this_process
+from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
 from crews.records.store import Store, dump
 from crews.records.tables import reviews, runs, spend, threads
+from crews.records.workers import alive
 from crews.teams.spec import TeamSpec
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-R = TypeVar("R")
 
 
-def row_as(kind: type[R], row: Row[tuple[object, ...]]) -> R:
-    """A database row as the dataclass whose fields are its columns."""
-    return kind(**{f.name: getattr(row, f.name) for f in fields(kind)})  # type: ignore[arg-type]
+def new_id() -> str:
+    """An id for a run: random, of letters and digits that nobody takes for each other."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
 
 def new_run(
-    store: Store, *, goal: str, inputs: dict[str, str], team: TeamSpec, options: RunOptions
+    store: Store,
+    *,
+    goal: str,
+    inputs: dict[str, str],
+    team: TeamSpec,
+    options: RunOptions,
+    home: str = "",
+    origin: str = "",
+    submission: str | None = None,
+    owner: str = "",
 ) -> RunRow:
-    """Write down a new run; nobody works on it yet."""
-    run = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    """Write down a new run; nobody works on it yet.
+
+    Args:
+        store: The journal.
+        goal: What is to be done.
+        inputs: Values of the placeholders.
+        team: The team, filled in.
+        options: How the run was asked for.
+        home: Which folder of runs holds its workspace.
+        origin: What made it, if not a person.
+        submission: The caller's idempotency key: the run that has it already is returned.
+        owner: Process that will claim it at once; empty: the workers may take it.
+
+    Raises:
+        UsageError: the submission key belongs to a run with another goal or team.
+    """
+    run = new_id()
     with store.writing() as connection:
+        if submission is not None and (found := _submitted(connection, submission)):
+            return _same(found, goal, team)
         connection.execute(
             insert(runs).values(
                 id=run,
@@ -45,19 +70,42 @@ def new_run(
                 status="queued",
                 limits=team.policy.limits.model_dump_json(),
                 created_at=time.time(),
+                home=home,
+                origin=origin,
+                submission=submission,
+                owner=owner,
+                priority=options.priority or team.policy.queue.priority,
             )
         )
         body: dict[str, JsonValue] = {
             "goal": goal,
             "team": team.name,
-            "sources": _digests(team),
+            "sources": digests(team),
             "by": options.started_by,
         }
+        if origin:
+            body["origin"] = origin
         audit.append(connection, run, "run_created", body)
     return get_run(store, run)
 
 
-def _digests(team: TeamSpec) -> dict[str, JsonValue]:
+def _submitted(connection: Connection, key: str) -> RunRow | None:
+    row = connection.execute(select(runs).where(runs.c.submission == key)).first()
+    return None if row is None else row_as(RunRow, row)
+
+
+def _same(found: RunRow, goal: str, team: TeamSpec) -> RunRow:
+    """A submission that is made again is the run that it made; another one under its key is a mistake."""
+    if (found.goal, found.team_name) != (goal, team.name):
+        raise UsageError(
+            f"submission key `{found.submission}` was used for run `{found.id}`, which has another goal or team",
+            hint="give each submission a key of its own",
+        )
+    return found
+
+
+def digests(team: TeamSpec) -> dict[str, JsonValue]:
+    """SHA-256 of each of the team's files."""
     return {k: hashlib.sha256(v.encode()).hexdigest() for k, v in sorted(team.sources.items())}
 
 
@@ -68,6 +116,22 @@ def get_run(store: Store, run: str) -> RunRow:
     if row is None:
         raise _unknown(run)
     return row_as(RunRow, row)
+
+
+def run_in(connection: Connection, run: str) -> RunRow:
+    """One run, as the caller's transaction sees it; UsageError if there is none of that id."""
+    row = connection.execute(select(runs).where(runs.c.id == run)).first()
+    if row is None:
+        raise _unknown(run)
+    return row_as(RunRow, row)
+
+
+def check_kept(row: RunRow) -> None:
+    """Raise UsageError if the run's contents were purged."""
+    if row.purged_at is not None:
+        day = datetime.fromtimestamp(row.purged_at, UTC).strftime("%Y-%m-%d")
+        raise UsageError(f"the contents of run `{row.id}` were purged on {day}",
+                         hint="the audit log keeps what was decided")  # fmt: skip
 
 
 def _unknown(run: str) -> UsageError:
@@ -96,19 +160,19 @@ def claim(store: Store, run: str) -> int:
     """Take a run over for this process and return its new epoch: older owners can write nothing more.
 
     Raises:
-        UsageError: there is no such run, it has completed or was stopped, or a living process works on it.
+        UsageError: there is no such run, or it has completed or was stopped.
+        RunBusy: a living process works on it.
     """
     me = this_process()
     with store.writing() as connection:
         row = connection.execute(select(runs).where(runs.c.id == run)).first()
         if row is None:
             raise _unknown(run)
+        check_kept(row_as(RunRow, row))
         if row.status in {"completed", "stopped"}:
-            raise UsageError(
-                f"run `{run}` has ended: {row.status}", hint=f"`crews runs show {run}`"
-            )
-        if row.status == "running" and row.owner != me and alive(row.owner):
-            raise UsageError(
+            raise ended(row_as(RunRow, row))
+        if row.owner not in {"", me} and alive(connection, row.owner):
+            raise RunBusy(
                 f"run `{run}` is being worked on by process {row.owner}",
                 hint=f"wait for it, or end it with `crews stop {run}`",
             )
@@ -118,11 +182,13 @@ def claim(store: Store, run: str) -> int:
             .where(runs.c.id == run)
             .values(
                 owner=me,
+                left_by=zombie(row_as(RunRow, row)),
                 epoch=epoch,
                 status="running",
                 reason="",
                 exit_code=None,
                 stop_asked=False,
+                woken=False,
                 started_at=row.started_at or time.time(),
             )
         )
@@ -134,6 +200,20 @@ def claim(store: Store, run: str) -> int:
         )
         audit.append(connection, run, "run_claimed", {"owner": me, "epoch": epoch})
     return epoch
+
+
+def zombie(row: RunRow) -> str:
+    """The owner that loses a run, if it may still be there; whoever lost it before, if nobody else does."""
+    lost = row.owner if row.status == "running" else ""
+    if not lost or lost == this_process() or presence(lost) == "gone":
+        return row.left_by
+    return lost
+
+
+def ended(row: RunRow) -> UsageError:
+    """There is nothing more to do in this run."""
+    check_kept(row)
+    return UsageError(f"run `{row.id}` has ended: {row.status}", hint=f"`crews runs show {row.id}`")
 
 
 def fail_run(store: Store, run: str, reason: str, exit_code: int) -> None:
@@ -159,7 +239,7 @@ def ask_stop(store: Store, run: str) -> RunRow:
         if row.status in ENDED:
             raise UsageError(f"run `{run}` has ended already: {row.status}")
         connection.execute(update(runs).where(runs.c.id == run).values(stop_asked=True))
-        if row.status != "running" or not alive(row.owner):
+        if row.status != "running" or not alive(connection, row.owner):
             connection.execute(
                 update(runs)
                 .where(runs.c.id == run)
@@ -175,6 +255,24 @@ def ask_stop(store: Store, run: str) -> RunRow:
             close_questions(connection, run)
         audit.append(connection, run, "stop_asked", {})
     return get_run(store, run)
+
+
+def requeue(connection: Connection, run: str) -> None:
+    """Let the workers take a run that stands still: waiting, interrupted, or failed."""
+    mine = (runs.c.id == run) & runs.c.status.in_(("queued", "waiting", "failed"))
+    connection.execute(update(runs).where(mine).values(status="queued", reason="", owner=""))
+
+
+def keep(connection: Connection, run: str, owner: str) -> None:
+    """Keep a run that waits, and that nobody has, for one process."""
+    mine = (runs.c.id == run) & (runs.c.status == "waiting") & (runs.c.owner == "")
+    connection.execute(update(runs).where(mine).values(owner=owner))
+
+
+def disown(connection: Connection, run: str, owner: str) -> None:
+    """Leave a run that stands still and was kept for one process to whoever wants it."""
+    mine = (runs.c.id == run) & runs.c.status.in_(("queued", "waiting")) & (runs.c.owner == owner)
+    connection.execute(update(runs).where(mine).values(owner=""))
 
 
 def wake(connection: Connection, run: str) -> None:

@@ -12,7 +12,7 @@ from crews.errors import UsageError
 from crews.records import audit, inbox
 from crews.records.inbox import CHOICES, MEANING, decide, get_review, list_reviews, open_review
 from crews.records.journal import Journal
-from crews.records.rows import Brief, Decision, ReviewKind, ReviewRow
+from crews.records.questions import Brief, Decision, ReviewKind, ReviewRow
 from crews.records.store import Store, open_store
 from crews.safety.action import Finding
 from tests.records.builders import call, child, owned, question, thread, turn
@@ -217,7 +217,10 @@ with open_store(sys.argv[1]) as store:
 def test_of_processes_that_decide_at_once_one_wins(url: str) -> None:
     with open_store(url) as store:
         journal = owned(store)
-        asked = [open_review(journal, question(address="/#x")) for _ in range(20)]
+        asked = [
+            open_review(journal, question(address="/#x", content_hash=f"{n:064}"))
+            for n in range(20)
+        ]
     deciders = [child(DECIDER, url, name) for name in ("one", "two")]
     for decider in deciders:
         assert decider.stdout is not None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from crews.records.owner import alive, this_process
+from crews.records.owner import home_id, presence, this_process
 from tests.records.builders import child
 
 NAME = """
@@ -16,7 +18,7 @@ input()
 
 
 def test_this_process_is_alive_and_keeps_its_name() -> None:
-    assert alive(this_process())
+    assert presence(this_process()) == "here"
     assert this_process() == this_process()
     assert f"/{os.getpid()}/" in this_process()
 
@@ -26,10 +28,10 @@ def test_a_child_is_alive_until_it_is_killed() -> None:
     assert process.stdout is not None
     name = process.stdout.readline().strip()
     assert name != this_process()
-    assert alive(name)
+    assert presence(name) == "here"
     process.kill()
     process.communicate()
-    assert not alive(name)
+    assert presence(name) == "gone"
 
 
 def test_a_child_that_nobody_has_collected_is_dead() -> None:
@@ -38,19 +40,28 @@ def test_a_child_that_nobody_has_collected_is_dead() -> None:
     name = process.stdout.readline().strip()
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert not alive(name)
+    assert presence(name) == "gone"
     process.communicate()
 
 
 def test_another_process_with_the_same_number_is_not_the_owner() -> None:
     host, pid, start = this_process().split("/")
-    assert not alive(f"{host}/{pid}/{start}1")
+    assert presence(f"{host}/{pid}/{start}1") == "gone"
 
 
 def test_nobody_here_can_say_that_another_host_is_dead() -> None:
-    assert alive("elsewhere.example/1/1")
+    assert presence("elsewhere.example/1/1") == "elsewhere"
 
 
 def test_what_is_no_name_is_nobody() -> None:
     for name in ("", "x", "1/2", f"{socket.gethostname()}/x/1", f"{socket.gethostname()}//"):
-        assert not alive(name), name
+        assert presence(name) == "gone", name
+
+
+def test_a_folder_has_one_name_for_whoever_asks_first(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(lambda _: home_id(folder), range(32)))
+    assert len(names) == 1
+    assert names.pop() != home_id(tmp_path / "another")
+    assert [one.name for one in folder.iterdir()] == ["home-id"]
