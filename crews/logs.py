@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from crews.plain import plain
-from crews.safety.redact import Redactor, known_secrets
+from crews.safety.own_secrets import own_secrets
+from crews.safety.redact import Redactor
 from crews.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,9 +83,7 @@ class _Cleaner:
     """Takes secrets and control characters out of a record, traceback and all."""
 
     def __init__(self, settings: Settings) -> None:
-        own = {"api_key": settings.api_key, "auth_token": settings.auth_token}
-        values = {name: value.get_secret_value() for name, value in own.items() if value}
-        self._redactor = Redactor({**known_secrets(os.environ), **values})
+        self._redactor = Redactor(own_secrets(settings, os.environ))
 
     def __call__(self, record: Record) -> None:
         """Change the record in place."""

@@ -6,16 +6,25 @@ Order, strongest first: command-line flag, `CREWS_*` environment variable, `./.e
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
+
+from crews.errors import UsageError
 
 
 def user_file() -> Path:
@@ -34,6 +43,10 @@ class ModelLimits(BaseModel):
     """Requests begun in any sixty seconds."""
 
 
+NotifyEvent = Literal["review_opened", "review_reminder", "review_handed_up", "run_ended"]
+"""What people can be told of."""
+
+
 class NotifyTarget(BaseModel):
     """Where people are told that a review waits."""
 
@@ -43,7 +56,12 @@ class NotifyTarget(BaseModel):
     """`https://...`: a signed webhook; anything else: an address that `apprise` understands."""
     secret: SecretStr | None = None
     """The webhook's signing secret (`whsec_...`, Standard Webhooks)."""
-    events: tuple[str, ...] = ("review_opened", "review_reminder", "run_ended")
+    events: tuple[NotifyEvent, ...] = (
+        "review_opened",
+        "review_reminder",
+        "review_handed_up",
+        "run_ended",
+    )
 
 
 class Settings(BaseSettings):
@@ -110,5 +128,114 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the environment, `./.env` and the user's file."""
-    return Settings()
+    """Read the environment, `./.env` and the user's file.
+
+    Raises:
+        UsageError: One of them cannot be read, or says what is no setting; the error names the place.
+    """
+    file = user_file()
+    written = _user_values(file)
+    # `from None`: the errors below repeat the values, and a value may be a secret.
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise _wrong_values(error, file, written) from None
+    except SettingsError as error:
+        raise _wrong_json(error) from None
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"the file cannot be read: {_reason(error)}", where=".env") from None
+
+
+def _user_values(file: Path) -> Mapping[str, object]:
+    """What the user's file says; nothing where there is none."""
+    try:
+        if not file.exists() and not file.is_symlink():
+            return {}
+        values = tomllib.loads(file.read_bytes().decode("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise _wrong_toml(error, file) from None
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"the settings cannot be read: {_reason(error)}",
+            where=str(file),
+            hint="make it a UTF-8 file that you may read, or remove it",
+        ) from None
+    for name in values:
+        _check_name(name, file)
+    return values
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else "it is not UTF-8") or str(error)
+
+
+def _wrong_toml(error: tomllib.TOMLDecodeError, file: Path) -> UsageError:
+    what, _, place = str(error).partition(" (at ")
+    found = re.match(r"line (\d+), column (\d+)", place)
+    where = f"{file}:{found[1]}:{found[2]}" if found else f"{file}"
+    end = "" if found else ", at its end"
+    return UsageError(
+        f"the settings are not TOML{end}: {what}", where=where, hint="correct the line"
+    )
+
+
+def _check_name(name: str, file: Path) -> None:
+    """A setting that is misspelt would otherwise be one that is not made."""
+    known = tuple(Settings.model_fields)
+    if any(name in _spellings(field) for field in known):
+        return
+    import difflib  # only here: a start that goes well must not pay for it
+
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(sorted(known))}"
+    raise UsageError(f"there is no setting `{name}`", where=str(file), hint=hint)
+
+
+def _wrong_values(error: ValidationError, file: Path, written: Mapping[str, object]) -> UsageError:
+    lines: list[tuple[str, str]] = []
+    for found in error.errors(include_input=False, include_url=False, include_context=False):
+        field, *below = map(str, found["loc"] or ("",))
+        field = next((f for f in Settings.model_fields if field in _spellings(f)), field)
+        name, where = ".".join((field, *below)), _place(field, file, written)
+        lines.append((where, f"`{name}`: {found['msg'][:1].lower()}{found['msg'][1:]}"))
+    if len(lines) == 1:
+        where, what = lines[0]
+        return UsageError(
+            f"a setting cannot be used: {what}", where=where, hint="correct the value"
+        )
+    hint = "\n".join(f"{where}: {what}" for where, what in lines)
+    places = ", ".join(dict.fromkeys(where for where, _ in lines))
+    return UsageError(f"{len(lines)} settings cannot be used", where=places, hint=hint)
+
+
+def _spellings(field: str) -> set[str]:
+    """The names that a field has outside this class."""
+    info = Settings.model_fields.get(field)
+    alias = info.validation_alias if info else None
+    choices = alias.choices if isinstance(alias, AliasChoices) else []
+    return {field, *map(str, choices)}
+
+
+def _place(field: str, file: Path, written: Mapping[str, object]) -> str:
+    """Where the value of a field was set, in the order of the sources."""
+    spellings = _spellings(field)
+    names = {*map(str.lower, spellings), f"crews_{field}"}
+    for variables, place in (
+        (EnvSettingsSource(Settings).env_vars, "the environment"),
+        (DotEnvSettingsSource(Settings).env_vars, ".env"),
+    ):
+        if found := names & {name.lower() for name in variables}:
+            return f"{min(found).upper()} in {place}"
+    return str(file) if written.keys() & spellings else "the settings"
+
+
+def _wrong_json(error: SettingsError) -> UsageError:
+    found = re.search(r'field "(\w+)" from source "(\w+)"', str(error))
+    if not found:
+        return UsageError(f"the settings cannot be read: {error}")
+    place = ".env" if found[2].startswith("Dot") else "the environment"
+    return UsageError(
+        "the value is no JSON",
+        where=f"CREWS_{found[1].upper()} in {place}",
+        hint='write it as JSON, such as {"NAME": {...}}, or put it into the user\'s config.toml',
+    )

@@ -1,0 +1,6 @@
+"""How are people told that something waits for them? Webhooks and chat, with a link, never with a way to decide."""
+
+from crews.notify.dispatch import collect, flush, send_due, teller, try_out
+from crews.notify.notice import Notice
+
+__all__ = ["Notice", "collect", "flush", "send_due", "teller", "try_out"]

@@ -1,0 +1,59 @@
+"""Which secrets does this process hold itself, so that they can be taken out of what it writes?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import unquote, urlsplit
+
+from crews.safety.redact import known_secrets
+from crews.settings import NotifyTarget, Settings
+
+LONG = 16
+"""Characters from which a part of an address is taken for a token, whatever it consists of."""
+TOKEN = 8
+"""The same for a part that holds a digit."""
+_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}|\d+\.\d+\.\d+\.\d+")
+"""What a log may well say: whom a message went to."""
+
+
+def own_secrets(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Name -> value of the secrets in the settings and in the environment."""
+    found = dict(known_secrets(environ))
+    single = {
+        "ANTHROPIC_API_KEY": settings.api_key,
+        "ANTHROPIC_AUTH_TOKEN": settings.auth_token,
+        "CREWS_TOKEN": settings.token,
+    }
+    found |= {name: value.get_secret_value() for name, value in single.items() if value}
+    found |= known_secrets({"CREWS_DATABASE_URL": settings.database_url})
+    for name, target in settings.notify.items():
+        found |= {f"notify-{name}-{n}": part for n, part in enumerate(target_secrets(target))}
+    return found
+
+
+def target_secrets(target: NotifyTarget) -> tuple[str, ...]:
+    """What must not be told of a target: its address, the parts of it that are tokens, its signing secret."""
+    url = target.url.get_secret_value()
+    secret = () if target.secret is None else (target.secret.get_secret_value(),)
+    return tuple(dict.fromkeys((url, *_tokens(url), *secret)))
+
+
+def _tokens(url: str) -> Iterator[str]:
+    """Services put their tokens into the path, the query, or where other addresses have the host."""
+    _, _, rest = url.partition("://")
+    if password := _password(url):
+        yield password
+    for part in re.split(r"[/?&=#@:]", rest):
+        for spelt in (part, unquote(part)):
+            digits = any(c.isdigit() for c in spelt)
+            long = len(spelt) >= LONG or (len(spelt) >= TOKEN and digits)
+            if long and not _HOST.fullmatch(spelt):
+                yield spelt
+
+
+def _password(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
