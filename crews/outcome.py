@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from crews.records.rows import Decision, ReviewRow, RunStatus
-from crews.teams.spec import SandboxChoice, TeamSpec
+from crews.errors import UsageError
+from crews.records.questions import Decision, ReviewRow
+from crews.records.rows import RunStatus
+from crews.teams.spec import MAX_PRIORITY, SandboxChoice, TeamSpec
 from crews.tools.changeset import ChangeSet
 
 
@@ -64,7 +66,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Kickoff:
-    """How a run is to be made; see `kickoff` for the fields."""
+    """How a run is to be made; see `kickoff` for the fields.
+
+    Raises:
+        UsageError: `sandbox`, `model` or `priority` is none that there is.
+    """
 
     goal: str
     team: Path | str | TeamSpec | None = None
@@ -77,3 +83,24 @@ class Kickoff:
     record: Path | str | None = None
     sandbox: SandboxChoice | None = None
     model: str = ""
+    submission: str | None = None
+    """Idempotency key: whoever submits it again gets the run that it made."""
+    priority: int = 0
+    """Lower goes first, 1 to 1000; 0: as the team's policy says."""
+
+    def __post_init__(self) -> None:
+        _check(self.sandbox, self.model, self.priority)
+
+
+def _check(sandbox: object, model: object, priority: object) -> None:
+    """Scripts are not always type-checked, and what is wrong here would be found much later."""
+    sandboxes = get_args(SandboxChoice)
+    if sandbox not in (None, *sandboxes):
+        raise UsageError(f"there is no sandbox `{sandbox}`", hint=", ".join(sandboxes))
+    if not isinstance(model, str):
+        raise UsageError(f"`model` must be a name, not {model!r}")
+    if type(priority) is not int or not 0 <= priority <= MAX_PRIORITY:
+        raise UsageError(
+            f"there is no priority {priority!r}",
+            hint=f"1 to {MAX_PRIORITY}, lower goes first; 0: as the team's policy says",
+        )

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from crews.cli.output import put_json, say
 from crews.errors import EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, TeamError
 from crews.plain import plain
 
+if TYPE_CHECKING:
+    from crews.teams.source import Problem
+
 
 def known(error: CrewsError, *, as_json: bool) -> int:
     """Show an error of ours; returns the exit code."""
-    problems = [plain(_problem(p)) for p in getattr(error, "problems", ())]
     if as_json:
-        _as_json(error, error.exit_code, problems)
+        _as_json(error, error.exit_code)
         return error.exit_code
-    lines = list(problems) if isinstance(error, TeamError) else []
+    lines = [p.render() for p in _problems(error)]
     where = f"{error.where}: " if error.where else ""
     # Ctrl-C is no error: the human asked for it.
     mark = "" if error.exit_code == EXIT_INTERRUPTED else "error: "
     lines.append(f"{mark}{where}{error.what}")
-    # A team's hint repeats its problems, for those who only see the text of the error.
-    hint = "" if lines[:-1] else error.hint
-    lines += [f"  {line}" for line in hint.split("\n") if line]
+    lines += [f"  {line}" for line in _hint(error).split("\n") if line]
     lines += [f"  {note}" for note in getattr(error, "__notes__", ())]
     say(plain("\n".join(lines)))
     return error.exit_code
 
 
-def _problem(problem: object) -> str:
-    render = getattr(problem, "render", None)
-    return str(render()) if callable(render) else str(problem)
+def _problems(error: CrewsError) -> list[Problem]:
+    from crews.teams.source import Problem
+
+    found = error.problems if isinstance(error, TeamError) else ()
+    return [problem for problem in found if isinstance(problem, Problem)]
+
+
+def _hint(error: CrewsError) -> str:
+    """A team's hint repeats its problems, for those who only see the text of the error."""
+    return "" if _problems(error) else error.hint
 
 
 def unexpected(error: BaseException, *, as_json: bool) -> int:
@@ -67,23 +75,23 @@ def usage(message: str, code: int, hint: str, *, as_json: bool) -> int:
     error = CrewsError(message, hint=hint)
     error.exit_code = code
     if as_json:
-        _as_json(error, code, [], name="UsageError")
+        _as_json(error, code, name="UsageError")
     else:
         known(error, as_json=False)
     return code
 
 
-def _as_json(error: CrewsError, code: int, problems: list[str], name: str = "") -> None:
-    from crews.cli.shapes import ErrorShape
+def _as_json(error: CrewsError, code: int, name: str = "") -> None:
+    from crews.cli.shapes import ErrorShape, ProblemShape
 
     put_json(
         ErrorShape(
             error=name or type(error).__name__,
             what=error.what,
             where=error.where,
-            hint=error.hint,
+            hint=_hint(error),
             exit_code=code,
-            problems=problems,
+            problems=[ProblemShape.model_validate(p.as_json()) for p in _problems(error)],
             notes=list(getattr(error, "__notes__", ())),
         )
     )

@@ -14,23 +14,27 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from pydantic import JsonValue
 
-from crews.teams.spec import Duty, Effect, Ruling, SandboxChoice
+from crews.teams.spec import MAX_PRIORITY, Duty, Effect, Ruling, SandboxChoice
 
 CREWAI_VERSION = "1.15.30"
 
 Kind = Literal[
-    "text", "flag", "whole", "number", "wall", "autonomy", "texts", "table", "tables", "any"
-]
-"""`wall`: seconds or `1h30m`; `texts`: texts, or a single one; `tables`: a list of mappings."""
+    "text", "flag", "whole", "number", "wall", "autonomy", "texts", "table", "tables", "lists",
+    "any",
+]  # fmt: skip
+"""`wall`: seconds or `1h30m`; `texts`: texts, or a single one; `tables`: a list of mappings;
+`lists`: a mapping from names to lists of mappings."""
 Standing = Literal["used", "passed", "idle", "deprecated", "runtime", "refused"]
 """Acted on · handed to CrewAI as written · no effect · no effect, going away · error · error."""
 
 AUTONOMY: Final = ("completion", "assistant", "supervised", "autonomous", "team")
 """Names of the levels; the index is the level."""
 SECONDS: Final[Mapping[str, int]] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400})
+MAX_WALL: Final = 36_500 * 86400
+"""Longest time that may be written, in seconds: a hundred years, so that its end is a date."""
 WALL_PATTERN = r"^([0-9]+(\.[0-9]+)?[smhd])+$"
 NAME_PATTERN = r"^[^\W\d][\w-]{0,63}$"
-"""Names of agents and tasks: as in Python, and hyphens."""
+"""Names of agents, tasks and chains: as in Python, and hyphens."""
 
 Fields: TypeAlias = "Mapping[str, Key]"
 _NO_FIELDS: Final[Fields] = MappingProxyType({})
@@ -45,12 +49,15 @@ class Key:
     """What it does, for people who edit the file."""
     required: bool = False
     low: float | None = None
+    """Least value; of `texts`, `tables` and each of the `lists`: least number of entries."""
     high: float | None = None
     positive: bool = False
     """Above 0, however little."""
     choices: tuple[str, ...] = ()
     fields: Fields = field(default_factory=lambda: _NO_FIELDS)
-    """Keys of a `table`, or of each of the `tables`."""
+    """Keys of a `table`, or of each mapping of `tables` and `lists`."""
+    becomes: str = ""
+    """Name of its field in `spec`; empty: the same."""
     standing: Standing = "used"
     why: str = ""
     """Why it has no effect, or is refused."""
@@ -81,16 +88,25 @@ def _table(help: str, fields: Fields) -> Key:
     return Key("table", help, fields=fields)
 
 
-def _idle(why: str, *silent: JsonValue) -> Key:
-    return Key(help=f"No effect: {why}.", standing="idle", why=why, silent=silent, blank=True)
+def _idle(why: str, *silent: JsonValue, kind: Kind = "any") -> Key:
+    return Key(kind, f"No effect: {why}.", standing="idle", why=why, silent=silent, blank=True)
 
 
-def _passed(help: str) -> Key:
-    return Key(help=help, standing="passed", blank=True)
+def _idle_flag(why: str, *silent: bool) -> Key:
+    return _idle(why, *silent, kind="flag")
 
 
-def _gone(why: str) -> Key:
-    return Key(help=f"Deprecated: {why}.", standing="deprecated", why=why, blank=True)
+def _passed(help: str, kind: Kind = "any") -> Key:
+    return Key(kind, help, standing="passed", blank=True)
+
+
+def _gone(why: str, kind: Kind = "any") -> Key:
+    return Key(kind, f"Deprecated: {why}.", standing="deprecated", why=why, blank=True)
+
+
+def _some(help: str, choices: object = None) -> Key:
+    """One text or several, at least one: a rule that matches on nothing would match everything."""
+    return Key("texts", help, low=1, choices=get_args(choices) if choices else ())
 
 
 def _refused(why: str) -> Key:
@@ -108,7 +124,8 @@ _JOURNAL = "the journal keeps what a run did"
 LIMITS: Final[Fields] = MappingProxyType({
     "tokens": _count("Input, cached and output tokens together."),
     "money": Key("number", "US dollars.", positive=True),
-    "wall": Key("wall", "Working time: seconds, or 90s, 30m, 1h30m. Waiting does not count."),
+    "wall": Key("wall", "Working time: seconds, or 90s, 30m, 1h30m. Waiting does not count.",
+                becomes="wall_seconds"),
     "turns": _count("Model requests."),
     "calls": _count("Tool calls."),
 })  # fmt: skip
@@ -136,27 +153,27 @@ AGENT: Final[Fields] = MappingProxyType({
     "knowledge_config": _passed("CrewAI: how knowledge is queried."),
     "embedder": _passed("CrewAI: model for embeddings."),
     "guardrail": _passed("CrewAI: check of the answer."),
-    "guardrail_max_retries": _passed("CrewAI: how often a guardrail may send an answer back."),
-    "inject_date": _passed("CrewAI: put the date into the prompt."),
-    "date_format": _passed("CrewAI: format of that date."),
+    "guardrail_max_retries": _passed("CrewAI: how often a guardrail may send an answer back.", "whole"),
+    "inject_date": _passed("CrewAI: put the date into the prompt.", "flag"),
+    "date_format": _passed("CrewAI: format of that date.", "text"),
     "security_config": _passed("CrewAI: the agent's fingerprint."),
     "entity_type": _passed("CrewAI: always `agent`."),
     # Accepted, so that a team made for CrewAI loads.
-    "allow_delegation": _idle(f"{_SUPERVISOR}, nobody else", False),
-    "cache": _idle("every tool call goes through the gate, none is answered from a cache", False),
-    "verbose": _idle("`crews run --verbose` says what is shown", False, True),
-    "max_rpm": _idle("the model's client waits where the endpoint asks for it"),
-    "max_retry_limit": _idle(_RETRY, 0),
-    "max_execution_time": _idle("use `oversight: limits: wall`"),
-    "use_system_prompt": _idle(_LOOP, True),
+    "allow_delegation": _idle_flag(f"{_SUPERVISOR}, nobody else", False),
+    "cache": _idle_flag("every tool call goes through the gate, none is answered from a cache", False),
+    "verbose": _idle_flag("`crews run --verbose` says what is shown", False, True),
+    "max_rpm": _idle("the model's client waits where the endpoint asks for it", kind="whole"),
+    "max_retry_limit": _idle(_RETRY, 0, kind="whole"),
+    "max_execution_time": _idle("use `oversight: limits: wall`", kind="whole"),
+    "use_system_prompt": _idle_flag(_LOOP, True),
     "system_template": _idle(_LOOP),
     "prompt_template": _idle(_LOOP),
     "response_template": _idle(_LOOP),
-    "respect_context_window": _idle("long threads are always compacted", True),
-    "use_better_compaction": _idle("long threads are always compacted", True),
+    "respect_context_window": _idle_flag("long threads are always compacted", True),
+    "use_better_compaction": _idle_flag("long threads are always compacted", True),
     "executor_class": _idle(_LOOP),
     "agent_executor": _idle(_LOOP),
-    "planning": _idle(_SUPERVISOR, False),
+    "planning": _idle_flag(_SUPERVISOR, False),
     "planning_config": _idle(_SUPERVISOR),
     "tool_failure_policy": _idle("a failed call is always told to the agent"),
     "step_callback": _idle(_PYTHON),
@@ -168,11 +185,11 @@ AGENT: Final[Fields] = MappingProxyType({
     # Deprecated by CrewAI.
     "i18n": _gone("prompts are this engine's own"),
     "function_calling_llm": _gone("the agent's `llm` calls its tools"),
-    "allow_code_execution": _gone("grant the tool `run_command` instead"),
+    "allow_code_execution": _gone("grant the tool `run_command` instead", "flag"),
     "code_execution_mode": _gone("commands always run in the sandbox"),
-    "multimodal": _gone("there are no tools for images"),
-    "reasoning": _gone(_SUPERVISOR),
-    "max_reasoning_attempts": _gone(_SUPERVISOR),
+    "multimodal": _gone("there are no tools for images", "flag"),
+    "reasoning": _gone(_SUPERVISOR, "flag"),
+    "max_reasoning_attempts": _gone(_SUPERVISOR, "whole"),
     # Would get round the gate.
     "mcps": _refused(_GATE),
     "apps": _refused(_GATE),
@@ -203,14 +220,14 @@ TASK: Final[Fields] = MappingProxyType({
     "output_json": _passed("CrewAI: model of the result, as JSON."),
     "output_pydantic": _passed("CrewAI: model of the result."),
     "response_model": _passed("CrewAI: model that the answer is asked for in."),
-    "markdown": _passed("CrewAI: ask for Markdown."),
+    "markdown": _passed("CrewAI: ask for Markdown.", "flag"),
     "guardrail": _passed("CrewAI: check of the result."),
     "guardrails": _passed("CrewAI: checks of the result."),
-    "guardrail_max_retries": _passed("CrewAI: how often a guardrail may send a result back."),
+    "guardrail_max_retries": _passed("CrewAI: how often a guardrail may send a result back.", "whole"),
     "security_config": _passed("CrewAI: the task's fingerprint."),
     # Accepted, so that a team made for CrewAI loads.
     "name": _idle("a task's name is its key in this file"),
-    "create_directory": _idle("folders are made as needed", True),
+    "create_directory": _idle_flag("folders are made as needed", True),
     "async_execution": Key(standing="refused", silent=(False, None), why=(
         "it hangs when a run pauses; tasks that do not need each other run at once anyway")),
     "callback": _idle(_PYTHON),
@@ -219,8 +236,8 @@ TASK: Final[Fields] = MappingProxyType({
     "prompt_context": _idle(_LOOP),
     "input_files": _idle("put the files into the workspace"),
     "tool_failure_policy": _idle("a failed call is always told to the agent"),
-    "allow_crewai_trigger_context": _idle("triggers of CrewAI's platform do not come here", False),
-    "max_retries": _gone("use `guardrail_max_retries`"),
+    "allow_crewai_trigger_context": _idle_flag("triggers of CrewAI's platform do not come here", False),
+    "max_retries": _gone("use `guardrail_max_retries`", "whole"),
     "config": _refused("keys inside it are not checked: write them at the task itself"),
 } | dict.fromkeys((
     "id", "used_tools", "tools_errors", "delegations", "output", "processed_by_agents",
@@ -230,12 +247,12 @@ TASK: Final[Fields] = MappingProxyType({
 """Keys of a task in `tasks.yaml`."""
 
 WHEN: Final[Fields] = MappingProxyType({
-    "tool": Key("texts", "Tool names; globs are allowed."),
-    "effect": Key("texts", "What the tool can do.", choices=get_args(Effect)),
-    "agent": Key("texts", "Agents."),
-    "duty": Key("texts", "Duties of agents.", choices=get_args(Duty)),
-    "path": Key("texts", "Path globs, as in .gitignore."),
-    "content": Key("texts", "What the change is about: a category, or regex:PATTERN."),
+    "tool": _some("Tool names; globs are allowed."),
+    "effect": _some("What the tool can do.", Effect),
+    "agent": _some("Agents."),
+    "duty": _some("Duties of agents.", Duty),
+    "path": _some("Path globs, as in .gitignore."),
+    "content": _some("What the change is about: a category, or regex:PATTERN."),
     "confidence_below": Key("number", "The agent is less sure than this.", low=0, high=1),
     "cost_above": Key("number", "The run has cost more than this, in US dollars.", low=0),
 })  # fmt: skip
@@ -249,6 +266,29 @@ RULE: Final[Fields] = MappingProxyType({
     "at": Key("text", "When a write is asked about: before the call, or with the change set.",
               choices=("now", "change_set")),
     "role": _text("Who must decide; empty: anyone."),
+    "chain": _text("Name of the chain that is asked; empty: `default`, if there is one."),
+    "four_eyes": Key("flag", "The one who started the run cannot decide."),
+})  # fmt: skip
+
+STAGE: Final[Fields] = MappingProxyType({
+    "role": _text("Who is asked; empty: as before, at first whom the rule's `role` names."),
+    "within": Key("wall", "How long: seconds, or 30m, 4h, 2d. Then the next one is asked; after "
+                  "the last one it is denied.", required=True),
+    "remind": Key("wall", "Time between two reminders; without it there is none."),
+})  # fmt: skip
+"""Keys of each stage of a chain."""
+
+DAILY: Final[Fields] = MappingProxyType({
+    "money": Key("number", "US dollars that all runs of the team may cost in one day (UTC).",
+                 positive=True),
+})  # fmt: skip
+
+QUEUE: Final[Fields] = MappingProxyType({
+    "concurrency": _count("Runs at work at the same time; a waiting one does not count."),
+    "starts": _count("How often runs of the team may be begun, or gone on with, in `per`."),
+    "per": Key("wall", "The time that `starts` counts in: seconds, or 1m, 1h. Default: 1h."),
+    "priority": replace(_count(f"1 to {MAX_PRIORITY}; lower goes first. Default: 100."),
+                        high=MAX_PRIORITY),
 })  # fmt: skip
 
 POLICY: Final[Fields] = MappingProxyType({
@@ -261,5 +301,9 @@ POLICY: Final[Fields] = MappingProxyType({
     "compact_above": _count("Tokens of a request above which older results are taken out.", 1000),
     "workspace_limit_mb": _count("Largest folder that is copied, in MiB."),
     "rules": Key("tables", "What is allowed, asked about or denied.", fields=RULE),
+    "chains": Key("lists", "Who is asked, one after the other, by name of the chain; `default` is "
+                  "for all that names none.", low=1, fields=STAGE),
+    "daily": _table("What all runs of the team together may take in one day (UTC).", DAILY),
+    "queue": _table("How many runs of the team go on at once on the workers.", QUEUE),
 })  # fmt: skip
 """Keys of `policy.yaml`."""

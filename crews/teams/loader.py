@@ -200,7 +200,7 @@ def _built(folder: Path, sheets: Sheets) -> TeamSpec | None:
         current = sheets.tasks.source
         tasks = tuple(TaskSpec.model_validate(v) for v in _named(sheets.tasks))
         current = sheets.policy.source
-        policy = PolicySpec.model_validate(sheets.policy.data)
+        policy = PolicySpec.model_validate(_policy_values(sheets.policy))
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
@@ -218,6 +218,16 @@ def _built(folder: Path, sheets: Sheets) -> TeamSpec | None:
 
 def _named(sheet: Sheet) -> list[dict[str, JsonValue]]:
     return [{**value, "name": name} for name, value in as_tables(sheet.data)]
+
+
+def _policy_values(sheet: Sheet) -> dict[str, JsonValue]:
+    """The file's values as the spec has them: each chain knows its name."""
+    chains = sheet.data.get("chains")
+    named: list[JsonValue] = [
+        {"name": name, "stages": stages}
+        for name, stages in (chains.items() if isinstance(chains, dict) else ())
+    ]
+    return {**sheet.data, "chains": named}
 
 
 def _name(folder: Path) -> str:

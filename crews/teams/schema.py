@@ -5,7 +5,8 @@ Draft-07: it is what the YAML language server documents.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from pydantic import JsonValue
 from crews.teams.keys import (
     AGENT,
     AUTONOMY,
+    MAX_WALL,
     NAME_PATTERN,
     POLICY,
     TASK,
@@ -67,8 +69,8 @@ def _table(fields: Fields) -> Schema:
 
 
 def _property(name: str, key: Key) -> Schema:
-    schema = _CONTENT if name == "content" else _SHAPES[key.kind](key)
-    if (key.blank or key.kind in {"table", "tables"}) and schema:
+    schema = _content(key) if name == "content" else _SHAPES[key.kind](key)
+    if (key.blank or key.kind in {"table", "tables", "lists"}) and schema:
         schema = _either(schema, {"type": "null"})
     if key.help:
         schema = {**schema, "description": key.help}
@@ -97,22 +99,37 @@ def _number(key: Key) -> Schema:
 
 
 def _wall(_: Key) -> Schema:
-    number: Schema = {"type": "number", "exclusiveMinimum": 0}
+    number: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WALL}
     return _either(number, {"type": "string", "pattern": WALL_PATTERN})
 
 
 def _texts(key: Key) -> Schema:
     item: Schema = {"type": "string", "pattern": r"\S"}
-    return _one_or_more({**item, "enum": [*key.choices]} if key.choices else item)
+    return _one_or_more(key, {**item, "enum": [*key.choices]} if key.choices else item)
 
 
-def _one_or_more(item: Schema) -> Schema:
-    return _either(item, {"type": "array", "items": item})
+def _one_or_more(key: Key, item: Schema) -> Schema:
+    return _either(item, _list(key, item))
 
 
-_CONTENT: Final = _one_or_more(
-    _either({"enum": [*CONTENT_CATEGORIES]}, {"type": "string", "pattern": "^regex:."})
-)
+def _list(key: Key, item: Schema) -> Schema:
+    least: Schema = {} if key.low is None else {"minItems": int(key.low)}
+    return {"type": "array", "items": item, **least}
+
+
+def _content(key: Key) -> Schema:
+    pattern: Schema = {"type": "string", "pattern": "^regex:."}
+    return _one_or_more(key, _either({"enum": [*CONTENT_CATEGORIES]}, pattern))
+
+
+def _lists(key: Key) -> Schema:
+    return {
+        "type": "object",
+        "patternProperties": {NAME_PATTERN: _list(key, _table(key.fields))},
+        "additionalProperties": False,
+    }
+
+
 _SHAPES: Final[dict[Kind, Callable[[Key], Schema]]] = {
     "text": _text,
     "flag": lambda _: {"type": "boolean"},
@@ -122,6 +139,14 @@ _SHAPES: Final[dict[Kind, Callable[[Key], Schema]]] = {
     "autonomy": lambda _: {"enum": [*range(len(AUTONOMY)), *AUTONOMY]},
     "texts": _texts,
     "table": lambda key: _table(key.fields),
-    "tables": lambda key: {"type": "array", "items": _table(key.fields)},
+    "tables": lambda key: _list(key, _table(key.fields)),
+    "lists": _lists,
     "any": lambda _: {},
 }
+
+SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = MappingProxyType({
+    "agents": agents_schema,
+    "tasks": tasks_schema,
+    "policy": policy_schema,
+})  # fmt: skip
+"""The schema of each file, by the file's name without `.yaml`."""

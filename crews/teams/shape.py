@@ -57,9 +57,7 @@ def read_named(source: Source, root: Node | None, fields: Fields, thing: str) ->
         if name.startswith(_TEMPLATE):
             continue
         sheet.keys[(name,)] = entry.key.place
-        if not re.match(NAME_PATTERN, name):
-            source.error(entry.key.place, f"'{name[:80]}' cannot be a name",
-                         "use letters, digits, '_' and '-'")  # fmt: skip
+        _check_name(source, entry)
         sheet.data[name] = {}
         if isinstance(entry.value, Table):
             sheet.data[name] = _read(sheet, entry.value, fields, (name,), entry.key.place)
@@ -70,6 +68,13 @@ def read_named(source: Source, root: Node | None, fields: Fields, thing: str) ->
     if table and not sheet.data and not source.problems:
         source.error(Place(), f"there are no {thing} in this file", f"declare {thing}")
     return sheet
+
+
+def _check_name(source: Source, entry: Entry) -> None:
+    name = str(entry.key.value)
+    if not re.match(NAME_PATTERN, name):
+        source.error(entry.key.place, f"'{name[:80]}' cannot be a name",
+                     "use letters, digits, '_' and '-'")  # fmt: skip
 
 
 def read_plain(source: Source, root: Node | None, fields: Fields) -> Sheet:
@@ -110,7 +115,7 @@ def _read(
         if isinstance(value, Nothing):
             continue
         target = passed if key.standing == "passed" else result
-        target[f"{name}_seconds" if key.kind == "wall" else name] = value
+        target[key.becomes or name] = value
     for name, key in fields.items():
         if key.required and (*path, name) not in sheet.keys:
             sheet.source.error(owner, f"key '{name}' is missing", f"add `{name}: ...`: {key.help}")
@@ -129,7 +134,7 @@ def _entry(sheet: Sheet, slot: Slot, entry: Entry) -> Value:
     sheet.places[slot.path] = entry.value.place
     if slot.key.standing in {"used", "passed"}:
         return _given(sheet, slot, entry)
-    raw = entry.value.value if isinstance(entry.value, Scalar) else NOTHING
+    raw = _unused(slot, entry.value)
     # `is`-like comparison: 0 is not False here.
     said = any(type(raw) is type(v) and raw == v for v in slot.key.silent)
     source, place, name = slot.source, entry.key.place, slot.name
@@ -142,15 +147,24 @@ def _entry(sheet: Sheet, slot: Slot, entry: Entry) -> Value:
     return NOTHING
 
 
+def _unused(slot: Slot, node: Node) -> Value:
+    """The value of a key that has no effect; still it must be one that CrewAI could take."""
+    if slot.key.accepted and slot.key.kind != "any" and filled(node):
+        return read_value(slot, node)
+    return node.value if isinstance(node, Scalar) else NOTHING
+
+
 def _given(sheet: Sheet, slot: Slot, entry: Entry) -> Value:
     if filled(entry.value):
         if slot.key.kind == "table":
             return _table(sheet, slot, entry.value)
         if slot.key.kind == "tables":
             return _tables(sheet, slot, entry.value)
+        if slot.key.kind == "lists":
+            return _lists(sheet, slot, entry.value)
         return read_value(slot, entry.value)
     note = slot.source.error
-    if slot.key.blank or slot.key.kind in {"table", "tables"}:
+    if slot.key.blank or slot.key.kind in {"table", "tables", "lists"}:
         note = slot.source.warning
     note(entry.key.place, f"'{slot.name}' has no value", "give it one, or remove the key")
     return NOTHING
@@ -169,6 +183,9 @@ def _tables(sheet: Sheet, slot: Slot, node: Node) -> Value:
     if not isinstance(node, Listing):
         slot.error(node, f"'{slot.name}' must be a list, not {noun(node)}", "begin each with '- '")
         return NOTHING
+    if len(node.items) < (slot.key.low or 0):
+        slot.error(node, f"'{slot.name}' is empty", f"known keys: {', '.join(slot.key.fields)}")
+        return NOTHING
     result: list[JsonValue] = []
     for item in node.items:
         path = (*slot.path, len(result))
@@ -178,4 +195,27 @@ def _tables(sheet: Sheet, slot: Slot, node: Node) -> Value:
         else:
             slot.error(item, f"each of '{slot.name}' must be a mapping, not {noun(item)}",
                        f"known keys: {', '.join(slot.key.fields)}")  # fmt: skip
+    return result
+
+
+def _lists(sheet: Sheet, slot: Slot, node: Node) -> Value:
+    """A mapping from names to lists of mappings."""
+    if not isinstance(node, Table):
+        hint = "write a name, and the list below it"
+        slot.error(
+            node, f"'{slot.name}' must be a mapping from names to lists, not {noun(node)}", hint
+        )
+        return NOTHING
+    result: dict[str, JsonValue] = {}
+    for entry in node.entries:
+        name = str(entry.key.value)
+        path = (*slot.path, name)
+        sheet.keys[path], sheet.places[path] = entry.key.place, entry.value.place
+        _check_name(slot.source, entry)
+        inner = Slot(slot.source, slot.key, name, path, slot.places)
+        if not filled(entry.value):
+            hint = f"list at least one, with the keys {', '.join(slot.key.fields)}"
+            slot.source.error(entry.key.place, f"'{name[:80]}' is empty", hint)
+        elif not isinstance(found := _tables(sheet, inner, entry.value), Nothing):
+            result[name] = found
     return result

@@ -67,7 +67,7 @@ class Problem:
         return "\n".join(rows)
 
     def as_json(self) -> dict[str, str | int]:
-        """The problem for machines; the keys are the fields' names."""
+        """The problem for machines."""
         return {
             "file": self.file,
             "line": self.line,
@@ -76,7 +76,7 @@ class Problem:
             "severity": self.severity,
             "message": self.message,
             "source_line": self.source_line,
-            "suggestion": self.suggestion,
+            "hint": self.suggestion,
         }
 
     def _excerpt(self) -> list[str]:

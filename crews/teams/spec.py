@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -13,6 +13,9 @@ Effect = Literal["read", "write", "execute", "network", "external"]
 Ruling = Literal["allow", "ask", "deny"]
 SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
 Autonomy = Annotated[int, Field(ge=0, le=4)]
+
+MAX_PRIORITY: Final = 1000
+"""Priority of what goes last."""
 
 CONTENT_CATEGORIES: tuple[str, ...] = (
     "auth",
@@ -135,7 +138,7 @@ class Stage(Frozen):
     """One station of a chain: who is asked, and for how long."""
 
     role: str = ""
-    """Who may decide; empty: anyone."""
+    """Who may decide; empty: whoever could at the station before, at the first one whom the rule's `role` names."""
     within: Annotated[float, Field(gt=0)]
     """Seconds after which the question goes to the next station; after the last one it is denied."""
     remind: Annotated[float, Field(gt=0)] | None = None
@@ -166,7 +169,7 @@ class Queueing(Frozen):
     """Activations that may begin within `per`; None: no limit."""
     per: Annotated[float, Field(gt=0)] = 3600.0
     """Seconds."""
-    priority: Annotated[int, Field(ge=1, le=1000)] = 100
+    priority: Annotated[int, Field(ge=1, le=MAX_PRIORITY)] = 100
     """Lower goes first."""
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from pydantic import JsonValue
 
-from crews.teams.keys import AUTONOMY, SECONDS, WALL_PATTERN, Key, Kind
+from crews.teams.keys import AUTONOMY, MAX_WALL, SECONDS, WALL_PATTERN, Key, Kind
 from crews.teams.nodes import Listing, Node, Table
 from crews.teams.scalars import Scalar, convert, resolved
 from crews.teams.source import Place, Source
@@ -177,9 +177,10 @@ def _wall(slot: Slot, node: Node) -> Value:
     else:
         slot.error(node, f"'{slot.name}' must be a time, not {_found(node)}", hint)
         return NOTHING
-    if seconds > 0:
+    if 0 < seconds <= MAX_WALL:
         return seconds
-    slot.error(node, f"'{slot.name}' must be above 0", hint)
+    wrong = "above 0" if seconds <= 0 else f"at most {MAX_WALL // SECONDS['d']}d"
+    slot.error(node, f"'{slot.name}' must be {wrong}", hint)
     return NOTHING
 
 
@@ -204,6 +205,9 @@ def _texts(slot: Slot, node: Node) -> Value:
         )
         return NOTHING
     items = node.items if isinstance(node, Listing) else (node,)
+    if len(items) < (slot.key.low or 0):
+        slot.error(node, f"'{slot.name}' is an empty list", "name at least one, or remove the key")
+        return NOTHING
     result: list[JsonValue] = []
     for item in items:
         value = _text(slot, item)

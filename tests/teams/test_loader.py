@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -153,6 +154,16 @@ def test_the_bundled_team_is_right_and_reads_as_crewai_reads_it() -> None:
         assert task.description == tasks[task.name]["description"]
 
 
+def test_what_the_bundled_policy_shows_in_comments_is_right(write: Write) -> None:
+    text = (bundled() / "policy.yaml").read_text(encoding="utf-8")
+    folder = write(policy=re.sub(r"(?m)^# (?=(?:daily|queue|chains):|  )", "", text))
+    (only,) = check_team(folder, known_tools=TOOLS)
+    assert only.message == "no rule names the chain 'security'"
+    policy = load_team(folder, known_tools=TOOLS).policy
+    assert (policy.daily.money, policy.queue.concurrency, policy.queue.starts) == (20, 4, 30)
+    assert [(c.name, len(c.stages)) for c in policy.chains] == [("default", 1), ("security", 2)]
+
+
 def test_only_the_coder_of_the_bundled_team_writes() -> None:
     team = load_team(bundled(), known_tools=REAL_TOOLS)
     writers = {
@@ -217,6 +228,9 @@ KEYS = st.sampled_from(
         "limits",
         "rules",
         "sandbox",
+        "chains",
+        "daily",
+        "queue",
         "max_parallel",
         "delegation",
     ]

@@ -9,13 +9,34 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from crews.teams.keys import AGENT, LIMITS, POLICY, RULE, TASK, WHEN, Fields
+from crews.teams.keys import (
+    AGENT,
+    DAILY,
+    LIMITS,
+    POLICY,
+    QUEUE,
+    RULE,
+    STAGE,
+    TASK,
+    WHEN,
+    Fields,
+)
 from crews.teams.loader import bundled, check_team
 from crews.teams.schema import Schema, agents_schema, policy_schema, tasks_schema
-from crews.teams.spec import AgentSpec, Limits, Match, PolicySpec, Rule, TaskSpec
+from crews.teams.spec import (
+    AgentSpec,
+    Daily,
+    Limits,
+    Match,
+    PolicySpec,
+    Queueing,
+    Rule,
+    Stage,
+    TaskSpec,
+)
 from tests.teams.builders import AGENTS, TASKS, Write
 from tests.teams.builders import POLICY as POLICY_TEXT
-from tests.teams.test_malformed import MALFORMED, TEXTS, TOOLS, Bad
+from tests.teams.test_malformed import CHAINED, MALFORMED, TEXTS, TOOLS, Bad
 
 SCHEMAS: Mapping[str, Schema] = {
     "agents.yaml": agents_schema(),
@@ -28,6 +49,12 @@ FORM = (
     "number is text", "number too small", "number too large", "money is free", "time is words",
     "level", "level's name", "missing agent key", "missing task key", "missing ruling",
     "agent is text", "agent's name", "unknown duty", "async", "past the gate", "runtime key",
+    "flag without effect is text", "number without effect is text", "deprecated flag is text",
+    "flag of crewai is text", "nothing to match", "four eyes are text",
+    "chains are a list", "chain is a mapping", "chain without stages", "chain's name", "stage is text",
+    "unknown stage key", "stage without time", "stage of no time", "stage before now",
+    "stage without unit", "daily is a number", "daily money is free", "unknown daily limit",
+    "nobody at work", "half a start", "never first", "unknown queue key",
     "unknown effect", "unknown ruling", "unknown category", "rules are a mapping", "not a mapping",
 )  # fmt: skip
 """Mistakes that can be seen in one file, and are not about how YAML was written."""
@@ -47,6 +74,12 @@ def test_the_schemas_are_schemas_and_accept_right_teams(file: str) -> None:
     )
 
 
+def test_the_schema_accepts_chains_a_day_and_a_queue() -> None:
+    more = "daily: {money: 20}\nqueue: {concurrency: 2, starts: 6, per: 1m, priority: 1}\n"
+    assert valid("policy.yaml", CHAINED + more)
+    assert valid("policy.yaml", "chains:\ndaily:\nqueue:\n")
+
+
 @pytest.mark.parametrize("bad", [MALFORMED[name] for name in FORM], ids=FORM)
 def test_the_schemas_refuse_what_the_loader_refuses(bad: Bad) -> None:
     assert not valid(bad.file, TEXTS[bad.file].replace(bad.old, bad.new, 1))
@@ -54,7 +87,7 @@ def test_the_schemas_refuse_what_the_loader_refuses(bad: Bad) -> None:
 
 SAMPLES: Mapping[str, object] = {
     "text": "x", "flag": True, "whole": 1, "number": 1, "wall": "90s", "autonomy": "team",
-    "texts": "x", "table": {}, "tables": [], "any": {"a": [1]},
+    "texts": "x", "table": {}, "tables": [], "lists": {}, "any": {"a": [1]},
 }  # fmt: skip
 
 
@@ -81,6 +114,9 @@ def test_every_key_is_taken_alike(file: str, fields: Fields, write: Write) -> No
         (LIMITS, Limits, {"wall": "wall_seconds"}),
         (WHEN, Match, {}),
         (RULE, Rule, {}),
+        (STAGE, Stage, {}),
+        (DAILY, Daily, {}),
+        (QUEUE, Queueing, {}),
         (POLICY, PolicySpec, {}),
         (AGENT["oversight"].fields, AgentSpec.model_fields["oversight"].annotation, {}),
         (TASK["oversight"].fields, TaskSpec.model_fields["oversight"].annotation, {}),

@@ -32,8 +32,10 @@ def test_a_problem_reads_like_a_compilers() -> None:
 
 def test_a_problem_for_machines() -> None:
     problem = Problem("a.yaml", 1, 2, "warning", "odd", " x", "write y")
-    as_read = json.loads(json.dumps(problem.as_json()))
-    assert Problem(**as_read) == problem
+    assert json.loads(json.dumps(problem.as_json())) == {
+        "file": "a.yaml", "line": 1, "column": 2, "length": 1, "severity": "warning",
+        "message": "odd", "source_line": " x", "hint": "write y",
+    }  # fmt: skip
     assert problem.where == "a.yaml:1:2"
 
 
