@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, tuple_, update
 
 from crews.errors import Fenced
-from crews.records import audit
+from crews.records import audit, days
 from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
 from crews.records.runs import close_questions, get_run, row_as
 from crews.records.store import Store, dump
@@ -68,25 +68,43 @@ class Journal:
         reason: str = "",
         exit_code: int | None = None,
         worked: float = 0.0,
-    ) -> None:
-        """Let go of the run. `worked`: seconds of working time in this activation."""
+    ) -> RunStatus:
+        """Let go of the run; returns what it is then.
+
+        A run that is to wait, but about which a human decided something meanwhile, is queued instead: the
+        decision would otherwise wake nobody.
+
+        Args:
+            status: What the run is to be.
+            reason: Why, for people.
+            exit_code: The code with which a command would end.
+            worked: Seconds of working time in this activation.
+        """
         ended = time.time() if status in {"completed", "failed", "stopped"} else None
         with self.writing() as connection:
+            mine = runs.c.id == self.run
+            if (
+                status == "waiting"
+                and connection.execute(select(runs.c.woken).where(mine)).scalar()
+            ):
+                status, exit_code = "queued", None
             connection.execute(
                 update(runs)
-                .where(runs.c.id == self.run)
+                .where(mine)
                 .values(
                     status=status,
                     reason=reason,
                     exit_code=exit_code,
                     owner="",
                     ended_at=ended,
+                    deaths=0,
                     working_seconds=runs.c.working_seconds + worked,
                 )
             )
             if status in {"completed", "stopped"}:
                 close_questions(connection, self.run)
             audit.append(connection, self.run, "run_released", {"status": status, "reason": reason})
+        return status
 
     def note(self, kind: str, body: dict[str, JsonValue]) -> None:
         """Write an audit entry of its own."""
@@ -160,9 +178,10 @@ class Journal:
             }
             audit.append(connection, self.run, "hand_over", body)
 
-    def add_working_time(self, path: str, seconds: float) -> None:
-        """Count working time of a thread; waiting for a human is not working."""
-        self.set_thread(path, working_seconds=threads.c.working_seconds + seconds)
+    def add_working_time(self, path: str, worked: tuple[float, float]) -> None:
+        """Write down work that is in no row yet: seconds of the run, of the thread."""
+        with self.writing() as connection:
+            count_work(connection, self.run, path, worked)
 
     # -- turns and calls ----------------------------------------------------------------------
 
@@ -184,6 +203,14 @@ class Journal:
             rows = connection.execute(query.order_by(calls.c.path, calls.c.turn, calls.c.place))
             return tuple(row_as(CallRow, row) for row in rows)
 
+    def calls_before(self, call: CallRow, most: int) -> tuple[CallRow, ...]:
+        """The calls of the same thread that came before this one, newest first, at most so many."""
+        earlier = tuple_(calls.c.turn, calls.c.place) < (call.turn, call.place)
+        query = select(calls).where(calls.c.run == self.run, calls.c.path == call.path, earlier)
+        query = query.order_by(calls.c.turn.desc(), calls.c.place.desc()).limit(most)
+        with self.store.reading() as connection:
+            return tuple(row_as(CallRow, row) for row in connection.execute(query))
+
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""
         mine = (calls.c.run == self.run) & (calls.c.path == path) & (calls.c.turn == turn)
@@ -192,8 +219,13 @@ class Journal:
             row = connection.execute(query).first()
         return None if row is None else row_as(CallRow, row)
 
-    def record_turn(self, turn: TurnRow, proposed: Sequence[CallRow]) -> None:
-        """Write down an answer, what it cost and the calls that it asks for: all of it, or nothing."""
+    def record_turn(
+        self, turn: TurnRow, proposed: Sequence[CallRow], worked: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
+        """Write down an answer, what it cost and the calls that it asks for: all of it, or nothing.
+
+        `worked`: seconds of work that are in no row yet: of the run, of the thread.
+        """
         counted = {
             "tokens": turn.tokens,
             "money": turn.money or 0,
@@ -204,24 +236,16 @@ class Journal:
             connection.execute(insert(turns).values(**asdict(turn)))
             if proposed:
                 connection.execute(insert(calls), [asdict(c) for c in proposed])
-            for table, mine in (
-                (runs, runs.c.id == self.run),
-                (threads, (threads.c.run == self.run) & (threads.c.path == turn.path)),
+            for table, mine, seconds in (
+                (runs, runs.c.id == self.run, worked[0]),
+                (threads, (threads.c.run == self.run) & (threads.c.path == turn.path), worked[1]),
             ):
                 added: dict[str, Any] = {k: table.c[k] + v for k, v in counted.items()}
+                added["working_seconds"] = table.c.working_seconds + seconds
                 if turn.money is None:
                     added["money_known"] = False
                 connection.execute(update(table).where(mine).values(**added))
-            connection.execute(
-                update(spend)
-                .where(
-                    spend.c.run == self.run,
-                    spend.c.path == turn.path,
-                    spend.c.turn == turn.turn,
-                    spend.c.epoch == self.epoch,
-                )
-                .values(state="settled", tokens=turn.tokens, money=turn.money)
-            )
+            self._settle(connection, turn)
             body: dict[str, JsonValue] = {
                 "thread": turn.path,
                 "turn": turn.turn,
@@ -231,6 +255,18 @@ class Journal:
                 "money": turn.money,
             }
             audit.append(connection, self.run, "model_request", body)
+
+    def _settle(self, connection: Connection, turn: TurnRow) -> None:
+        """Turn the reservation into what it took, and count it on the team's day."""
+        mine = (spend.c.run == self.run) & (spend.c.path == turn.path)
+        mine &= (spend.c.turn == turn.turn) & (spend.c.epoch == self.epoch)
+        settled = {"state": "settled", "tokens": turn.tokens, "money": turn.money}
+        connection.execute(update(spend).where(mine).values(**settled))
+        query = select(runs.c.team_name, spend.c.model, spend.c.reserved_at)
+        found = connection.execute(query.join(spend, spend.c.run == runs.c.id).where(mine)).first()
+        if found is not None and found.model:  # else nobody was asked: a tape answered
+            day = days.day_of(found.reserved_at)
+            days.add(connection, found.team_name, day, turn.money)
 
     def set_notice(self, path: str, turn: int, notice: str) -> None:
         """Keep what the engine tells the model after a turn."""
@@ -257,11 +293,11 @@ class Journal:
         return replace(call, **values, epoch=self.epoch)
 
     def rule_call(
-        self, call: CallRow, verdict: Verdict, agent: str, arguments: str = ""
+        self, call: CallRow, verdict: Verdict, agent: str, arguments: str = "", standing: str = ""
     ) -> CallRow:
         """Keep what policy said of a call, before anything else happens with it.
 
-        `arguments`: the call's, as the audit log may show them.
+        `arguments`: the call's, as the audit log may show them. `standing`: the review whose approval holds for it.
         """
         found = [asdict(f) for f in verdict.findings]
         return self.set_call(
@@ -274,11 +310,13 @@ class Journal:
                 "reason": verdict.reason,
                 "deferred": verdict.deferred,
                 "arguments": arguments,
+                "standing": standing,
             },
             ruling=verdict.ruling,
             rule=verdict.rule,
             reason=verdict.reason,
             findings=dump(found),
+            rules=dump(list(verdict.asking or verdict.rules or (verdict.rule,))),
         )
 
     def set_limits(self, limits: Limits, path: str | None = None) -> None:
@@ -287,6 +325,16 @@ class Journal:
             self.set_run(limits=limits.model_dump_json())
         else:
             self.set_thread(path, limits=limits.model_dump_json())
+
+
+def count_work(connection: Connection, run: str, path: str, worked: tuple[float, float]) -> None:
+    """Add seconds of work to the rows of a run and of a thread, inside a transaction of their owner."""
+    if worked == (0.0, 0.0):
+        return
+    mine = (threads.c.run == run) & (threads.c.path == path)
+    for table, which, seconds in ((runs, runs.c.id == run, worked[0]), (threads, mine, worked[1])):
+        added = table.c.working_seconds + seconds
+        connection.execute(update(table).where(which).values(working_seconds=added))
 
 
 def _is_call(call: CallRow) -> tuple[Any, ...]:

@@ -1,12 +1,13 @@
-"""Where did a run's tokens and money go: per agent, per thread, per model?"""
+"""Where did a run's tokens and money go: per agent, thread and model? And a team's: per day?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from crews.records.days import list_days
 from crews.records.journal import Journal
-from crews.records.rows import RunStatus, TurnRow
+from crews.records.rows import RunRow, RunStatus, TurnRow
 from crews.records.runs import get_run
 from crews.records.store import Store
 from crews.report.money import Money, of_turn, total
@@ -24,12 +25,14 @@ class Share:
     cache_read_tokens: int
     output_tokens: int
     money: Money
+    other_tokens: int = 0
+    """Of a purged run only their number is known."""
 
     @property
     def tokens(self) -> int:
         """Every token."""
         read = self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
-        return read + self.output_tokens
+        return read + self.output_tokens + self.other_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Costs:
     run: str
     goal: str
     status: RunStatus
+    purged_at: float | None
+    """When the run's contents were removed; then only `total` is known."""
     total: Share
     agents: tuple[Share, ...]
     threads: tuple[Share, ...]
@@ -55,16 +60,24 @@ def costs(store: Store, run: str) -> Costs:
     journal = Journal(store, run, row.epoch)
     threads = journal.threads()
     agents = {t.path: t.agent for t in threads}
-    turns = [turn for t in threads for turn in journal.turns(t.path)]
+    # What a fork took over was paid for by the run that it came from.
+    turns = [turn for t in threads for turn in journal.turns(t.path) if not turn.copied]
     return Costs(
         run=run,
         goal=row.goal,
         status=row.status,
-        total=share("total", turns),
+        purged_at=row.purged_at,
+        total=share("total", turns) if row.purged_at is None else _kept(row),
         agents=_by([(agents[t.path], t) for t in turns]),
         threads=_by([(f"{t.path} {agents[t.path]}", t) for t in turns]),
         models=_by([(t.model, t) for t in turns]),
     )
+
+
+def _kept(row: RunRow) -> Share:
+    """What stays of a purged run: its sums."""
+    money = Money(row.money, row.money_known)
+    return Share("total", row.turns, 0, 0, 0, 0, money, other_tokens=row.tokens)
 
 
 def _by(named: Iterable[tuple[str, TurnRow]]) -> tuple[Share, ...]:
@@ -84,4 +97,28 @@ def share(name: str, turns: Sequence[TurnRow]) -> Share:
         cache_read_tokens=sum(t.cache_read_tokens for t in turns),
         output_tokens=sum(t.output_tokens for t in turns),
         money=total(of_turn(t.money) for t in turns),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TeamDay:
+    """What a team spent on one day (UTC)."""
+
+    team: str
+    day: str
+    money: Money
+    extended: Money
+    """What a human allowed on that day beyond the daily limit."""
+    lifted: bool
+    """A human allowed what has no known price: there was no limit on that day."""
+
+
+def team_days(store: Store, days: int | None = None) -> tuple[TeamDay, ...]:
+    """What teams spent, the newest day first; of the newest `days` on which anything was spent.
+
+    What a process' death cut off is in no day's money, though its provider may have billed it.
+    """
+    return tuple(
+        TeamDay(r.team, r.day, Money(r.money, r.money_known), Money(r.extended), r.lifted)
+        for r in list_days(store, days)
     )

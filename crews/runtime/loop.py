@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crews.errors import StopRun, Waiting
-from crews.records.rows import Brief, CallRow, HandOver, ThreadRow, TurnRow
+from crews.records.questions import Brief
+from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
 from crews.runtime.answers import usable

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from loguru import logger
 
-from crews.errors import ModelError, StopRun, Waiting
-from crews.records import inbox, ledger
+from crews.errors import Fenced, ModelError, StopRun, StoreError, Waiting
+from crews.records import chains, inbox, ledger
 from crews.records.inbox import Question
-from crews.records.rows import ReviewRow, ThreadRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import ThreadRow
 from crews.runtime.models import ModelAnswer, ModelRequest
+from crews.tools.asking import rules_of
 
 if TYPE_CHECKING:
     from crews.runtime.scene import Scene
@@ -22,7 +26,7 @@ async def open_review(scene: Scene, question: Question, call: dict[str, Any]) ->
     """Open a review; whatever the escalation agent does, the question reaches the human."""
     from crews.runtime.escalation import brief_on
 
-    question = _without_secrets(scene, question)
+    question = _without_secrets(scene, with_chain(scene, question))
     if question.brief is None and sensitive(question):
         try:
             question = replace(question, brief=await brief_on(scene, question))
@@ -39,6 +43,12 @@ async def open_review(scene: Scene, question: Question, call: dict[str, Any]) ->
         "review_opened", thread=path, agent=question.agent, text=review.title, review=review.id
     )
     return review
+
+
+def with_chain(scene: Scene, question: Question) -> Question:
+    """The question with the people whom the team's policy names: every review is opened with them."""
+    stages, four_eyes = chains.for_rule(scene.team.policy, rules_of(question))
+    return replace(question, chain=stages, four_eyes=four_eyes)
 
 
 def _without_secrets(scene: Scene, question: Question) -> Question:
@@ -70,12 +80,17 @@ async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> M
         return await scene.model.ask(request, on_retry)
     except ModelError as error:
         # What broke off may have been billed: its reservation is kept, as spent.
-        if not error.billed:
-            ledger.release(scene.journal, thread.path, request.turn)
+        end = ledger.lose if error.billed else ledger.release
+        end(scene.journal, thread.path, request.turn)
         if thread.kind == "brief":
             raise
         _open_outage(scene, request, error)
         raise Waiting(request.thread) from error
+    except asyncio.CancelledError:
+        # It was under way, and may be billed; a run that has another owner by now keeps it as lost anyway.
+        with contextlib.suppress(Fenced, StoreError):
+            ledger.lose(scene.journal, thread.path, request.turn)
+        raise
     except Exception:
         ledger.release(scene.journal, thread.path, request.turn)
         raise
@@ -100,7 +115,7 @@ def _open_outage(scene: Scene, request: ModelRequest, error: ModelError) -> None
         reason=error.what,
         brief_note="not security-sensitive: no brief was asked for",
     )
-    review = inbox.open_review(scene.journal, question)
+    review = inbox.open_review(scene.journal, with_chain(scene, question))
     scene.emit(
         "review_opened",
         thread=request.thread,
