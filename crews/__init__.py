@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from crews.errors import CrewsError
     from crews.records.events import Event
-    from crews.records.rows import ReviewRow as Review
+    from crews.records.questions import ReviewRow as Review
     from crews.records.rows import RunRow as Run
     from crews.settings import Settings
     from crews.teams.spec import TeamSpec as Team

@@ -2,7 +2,8 @@
 
     CrewsError (1)
     ├── UsageError (2)            a wrong argument, an unknown run or review
-    │   └── TeamError (2)         what is wrong in a team's files, all problems at once
+    │   ├── TeamError (2)         what is wrong in a team's files, all problems at once
+    │   └── RunBusy (2)           another process works on the run
     ├── KeyMissing (4)            no model can be asked: no key, no endpoint, no tape
     ├── ModelAuthError (4)        the model's endpoint refused the key
     ├── ModelError (1)            every retry and every fallback failed
@@ -77,6 +78,10 @@ class TeamError(UsageError):
         self.problems = problems
 
 
+class RunBusy(UsageError):
+    """A living process works on the run."""
+
+
 class KeyMissing(CrewsError):
     """No model can be asked: there is no key, no endpoint and no tape."""
 
@@ -125,7 +130,16 @@ class WorkspaceError(CrewsError):
 
 
 class StoreError(CrewsError):
-    """The journal cannot be opened, read or written."""
+    """The journal cannot be opened, read or written.
+
+    `transient`: the database was away, busy or full of connections, so that the same may succeed later.
+    """
+
+    def __init__(
+        self, what: str, *, transient: bool = False, where: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.transient = transient
 
 
 class Signal(BaseException):

@@ -50,8 +50,17 @@ def set_up(settings: Settings, *, verbose: bool = False) -> None:
     if verbose:
         logger.add(sys.stderr, level="DEBUG", format=_LINE, diagnose=False, backtrace=False)
     _to_file(settings)
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.NOTSET, force=True)
+    # Below INFO, HTTP libraries write down every request whole.
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
     logging.captureWarnings(True)
+
+
+def adopt(library: str) -> None:
+    """Have a library that logs by a handler of its own log its warnings where ours go."""
+    log = logging.getLogger(library)
+    log.handlers[:] = [_ToLoguru()]
+    log.setLevel(logging.WARNING)
+    log.propagate = False
 
 
 def _to_file(settings: Settings) -> None:

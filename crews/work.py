@@ -14,7 +14,8 @@ from crews.outcome import Asker, Kickoff, Result
 from crews.records import chains, outbox
 from crews.records.events import Listener, silent
 from crews.records.owner import home_id, this_process
-from crews.records.rows import ENDED, ReviewRow, RunRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import ENDED, RunRow
 from crews.records.runs import disown, ended, get_run, requeue, run_in
 from crews.records.store import Store
 from crews.records.tail import Tail
@@ -66,7 +67,13 @@ def someone_works(store: Store, settings: Settings) -> bool:
 
 
 def submit(
-    request: Kickoff, store: Store, settings: Settings, *, delay: float = 0.0, origin: str = "", by: str = ""
+    request: Kickoff,
+    store: Store,
+    settings: Settings,
+    *,
+    delay: float = 0.0,
+    origin: str = "",
+    by: str = "",
 ) -> RunRow:
     """Write down a new run and queue it; a worker that is there, or the next to come, works on it.
 
@@ -100,7 +107,7 @@ def queue(run: RunRow, store: Store, engine: Engine, *, delay: float = 0.0) -> R
     with store.writing() as connection:
         now = run_in(connection, run.id)
         engine.enqueue(connection, now, name, f"{now.epoch}-submitted", delay)
-        disown(connection, run.id)
+        disown(connection, run.id, this_process())
     return get_run(store, run.id)
 
 
@@ -159,9 +166,7 @@ async def follow(
         row = get_run(store, run)
         if row.status in ENDED:
             return api.outcome(store, settings, run)
-        if row.status == "waiting" and (
-            ask is None or not await put_to(ask, run, store, settings)
-        ):
+        if row.status == "waiting" and (ask is None or not await put_to(ask, run, store, settings)):
             return api.outcome(store, settings, run)
         # Nobody is left who could go on: this process does.
         alone = 0 if someone_works(store, settings) else alone + 1

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.brake import FIXED, Brake, clean
 
+pytest_plugins = ("tests.support.postgres",)
+
 BRAKE = Brake()
 
 

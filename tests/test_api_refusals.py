@@ -90,6 +90,23 @@ def test_a_level_that_does_not_exist_is_refused(level: int) -> None:
     refused(UsageError, f"no autonomy level {level}", autonomy=level)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("sandbox", "x", "no sandbox `x`"),
+        ("sandbox", ["none"], "no sandbox"),
+        ("model", None, "`model` must be a name"),
+        ("priority", -1, "no priority -1"),
+        ("priority", 1001, "no priority 1001"),
+        ("priority", "high", "no priority 'high'"),
+    ],
+)
+def test_a_value_that_does_not_exist_is_refused(option: str, value: Any, what: str) -> None:
+    refused(UsageError, what, **{option: value})
+    with open_store(Settings().journal_url) as store:
+        assert list_runs(store) == ()
+
+
 def test_a_tape_that_is_not_there_is_named() -> None:
     refused(UsageError, "cannot be read", tape="nowhere.jsonl")
 

@@ -12,7 +12,9 @@ import typer.main
 
 from crews.cli.app import app
 from crews.errors import EXIT_CODES
-from crews.teams.loader import check_team
+from crews.records.chains import for_rule
+from crews.teams.loader import check_team, load_team
+from crews.teams.spec import Queueing, Stage
 from crews.tools.registry import TOOL_NAMES
 from tests.support.messages_api import MessagesServer
 from tests.support.scripts import call, reply, scripted
@@ -25,12 +27,17 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def named(language: str) -> dict[str, str]:
+    """Code blocks of one language by what their first line calls them."""
+    return {b.partition("\n")[0].removeprefix("# "): b for b in blocks(language)}
+
+
 def write_team(folder: Path) -> Path:
     """The team that the README shows, as its three files."""
     folder.mkdir(parents=True)
-    for block in blocks("yaml"):
-        name = block.partition("\n")[0].removeprefix("# ")
-        (folder / name).write_text(block, encoding="utf-8")
+    for name, block in named("yaml").items():
+        if re.fullmatch(r"\w+\.yaml", name):
+            (folder / name).write_text(block, encoding="utf-8")
     return folder
 
 
@@ -38,6 +45,22 @@ def test_the_team_is_right(tmp_path: Path) -> None:
     team = write_team(tmp_path / "team")
     assert {p.name for p in team.iterdir()} == {"agents.yaml", "tasks.yaml", "policy.yaml"}
     assert check_team(team, known_tools=TOOL_NAMES) == ()
+
+
+def test_the_policy_with_people_is_right_and_says_what_the_table_says(tmp_path: Path) -> None:
+    team = write_team(tmp_path / "team")
+    text = named("yaml")["policy.yaml, with people"]
+    (team / "policy.yaml").write_text(text, encoding="utf-8")
+    assert check_team(team, known_tools=TOOL_NAMES) == ()
+    policy = load_team(team, known_tools=TOOL_NAMES).policy
+    day, hour = 86400, 3600
+    assert for_rule(policy, ["published-articles"]) == (
+        (Stage(role="editor", within=4.5 * hour, remind=hour), Stage(role="lead", within=2 * day)),
+        True,
+    )
+    assert for_rule(policy, ["another"]) == ((Stage(within=7 * day, remind=day),), False)
+    assert policy.queue == Queueing(concurrency=2, starts=30, per=hour)
+    assert Queueing() == Queueing(per=hour, priority=100)
 
 
 def test_every_command_exists() -> None:

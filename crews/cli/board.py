@@ -9,7 +9,8 @@ from typing import Literal
 
 from crews.plain import one_line
 from crews.records.events import Event
-from crews.records.rows import ReviewRow, RunRow, ThreadRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import RunRow, ThreadRow
 from crews.report.money import Money, of_turn
 
 NodeState = Literal["thinking", "working", "waiting", "done", "failed"]

@@ -57,5 +57,5 @@ def _journal() -> Generator[Store | None]:
         return
     from crews.records.store import open_store
 
-    with open_store(settings.journal_url) as store:
+    with open_store(settings.journal_url, patience=0) as store:
         yield store

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from crews.cli.parts import pretty
 from crews.errors import UsageError
 from crews.plain import one_line, visible
-from crews.records.rows import ReviewRow
+from crews.records.questions import ReviewRow
 
 if TYPE_CHECKING:
     from crews.cli.keys import Keys

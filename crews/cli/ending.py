@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from crews.cli.output import console, has_colour, put, put_json, say
 from crews.cli.render import markdown_drawn
 from crews.plain import one_line, plain
-from crews.records.rows import ReviewRow, RunRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import RunRow
 
 if TYPE_CHECKING:
     from crews.api import Result

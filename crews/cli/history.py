@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crews.records.rows import RunRow, RunStatus
+    from crews.records.store import Store
 
 runs_app = typer.Typer(
     help="List runs, or look at one.", invoke_without_command=True, rich_markup_mode=None
@@ -45,12 +46,13 @@ def runs(
 
     with journal() as (store, _):
         found = list_runs(store, limit=limit, status=_status(status))
+        left = left_alone(store, found)
     if json:
         from crews.cli.shapes import run_shape
 
         put_json([run_shape(r) for r in found])
     else:
-        put(run_table(found))
+        put(run_table(found, left))
 
 
 def _status(text: str | None) -> RunStatus | None:
@@ -67,8 +69,20 @@ def _status(text: str | None) -> RunStatus | None:
     raise UsageError(f"no run has the status `{text}`", hint=", ".join(choices))
 
 
-def run_table(found: Sequence[RunRow]) -> str:
-    """Runs as a table; a friendly line if there are none."""
+def left_alone(store: Store, found: Sequence[RunRow]) -> frozenset[str]:
+    """Ids of runs that nobody works on although they have not ended: interrupted, or their process died."""
+    from crews.records.workers import is_alive
+
+    return frozenset(
+        r.id
+        for r in found
+        if (r.status == "queued" and r.reason == "interrupted")
+        or (r.status == "running" and not is_alive(store, r.owner))
+    )
+
+
+def run_table(found: Sequence[RunRow], left: frozenset[str] = frozenset()) -> str:
+    """Runs as a table, those that were left alone marked; a friendly line if there are none."""
     from crews.cli.output import moment, table
     from crews.plain import one_line
     from crews.report import Money
@@ -76,28 +90,19 @@ def run_table(found: Sequence[RunRow]) -> str:
     if not found:
         return 'There are no runs yet. Start one: crews run "..."'
     rows = [
-        [r.id, _standing(r), moment(r.created_at), f"{r.tokens:,}",
-         str(Money(r.money, r.money_known)), one_line(r.team_name, 20), one_line(r.goal, 60)]
+        [r.id, "interrupted" if r.id in left else r.status, moment(r.created_at), f"{r.tokens:,}",
+         str(Money(r.money, r.money_known)), one_line(r.team_name, 20),
+         one_line(r.goal, 60) if r.purged_at is None else "(purged)"]
         for r in found
     ]  # fmt: skip
     head = ["run", "status", "asked for", "tokens", "money", "team", "goal"]
     return table(head, rows, right=frozenset({3, 4}))
 
 
-def _standing(run: RunRow) -> str:
-    from crews.records.owner import alive
-
-    # Claimed once and free again without an end: Ctrl-C, or the process died.
-    left = (run.status == "queued" and run.epoch > 0) or (
-        run.status == "running" and not alive(run.owner)
-    )
-    return "interrupted" if left else run.status
-
-
 @runs_app.command("show")
 def show(run: RunId, json: Json = False) -> None:
     """Show what happened in a run, step by step."""
-    from crews.cli.output import has_colour, put_json
+    from crews.cli.output import has_colour, moment, put_json
     from crews.cli.output import show as put_drawn
     from crews.cli.render import timeline_drawn, timeline_text
     from crews.plain import one_line
@@ -106,12 +111,17 @@ def show(run: RunId, json: Json = False) -> None:
 
     with journal() as (store, _):
         row, moments = get_run(store, run), timeline(store, run)
+        left = left_alone(store, [row])
     if json:
         from crews.cli.shapes import run_shape
 
         put_json({"run": run_shape(row), "timeline": list(moments)})
         return
-    head = run_table([row]) + (f"\n{row.status}: {one_line(row.reason, 400)}" if row.reason else "")
+    head = run_table([row], left) + (
+        f"\n{row.status}: {one_line(row.reason, 400)}" if row.reason else ""
+    )
+    if row.purged_at is not None:
+        head += f"\nits contents were purged on {moment(row.purged_at)}"
     text = f"{head}\n\n{timeline_text(moments)}".rstrip()
     if not has_colour(sys.stdout):
         put_drawn(text, "")
@@ -160,10 +170,10 @@ def diff(run: RunId, json: Json = False) -> None:
     from crews.cli.output import put_json, say
     from crews.cli.output import show as put_drawn
     from crews.cli.render import diff_drawn
-    from crews.records.runs import get_run
+    from crews.records.runs import check_kept, get_run
 
     with journal() as (store, settings):
-        get_run(store, run)
+        check_kept(get_run(store, run))
         changes = api.changes(run, settings)
     if json:
         put_json({"hash": changes.hash, "files": list(changes.files), "diff": changes.diff})

@@ -185,13 +185,15 @@ def claim(
     json: Json = False,
 ) -> None:
     """Look at it alone: until you let go, or the time is over, nobody else decides it."""
+    from crews.answering import waking
     from crews.cli.common import seconds
     from crews.cli.output import moment
     from crews.records import claims
 
     with journal() as (store, settings):
         me = _me(store, settings, f"claim {review}")
-        row = claims.claim(store, review, by=me, lasts=seconds(lasts, "--for"))
+        with waking(store, settings) as wake:
+            row = claims.claim(store, review, by=me, lasts=seconds(lasts, "--for"), wake=wake)
     _told(row, f"review {review}: {row.claimed_by} looks at it until {moment(row.claimed_until)}",
           as_json=json)  # fmt: skip
 

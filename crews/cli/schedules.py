@@ -37,7 +37,8 @@ def list_(json: Json = False) -> None:
 def add(
     name: Name,
     cron: Annotated[
-        str, typer.Argument(metavar="CRON", help="When, in UTC: `0 7 * * 1-5` is seven on weekdays.")
+        str,
+        typer.Argument(metavar="CRON", help="When, in UTC: `0 7 * * 1-5` is seven on weekdays."),
     ],
     goal: Annotated[str, typer.Argument(metavar="GOAL", help="What is to be done each time.")],
     team: Annotated[str, typer.Option(metavar="DIR", help="The team.")] = "",
@@ -49,7 +50,9 @@ def add(
         typer.Option("--input", metavar="NAME=VALUE", help="Value of a {placeholder}."),
     ] = None,
     observe: Annotated[bool, typer.Option("--observe", help="End with a patch.")] = False,
-    no_apply: Annotated[bool, typer.Option("--no-apply", help="Keep changes for `crews apply`.")] = False,
+    no_apply: Annotated[
+        bool, typer.Option("--no-apply", help="Keep changes for `crews apply`.")
+    ] = False,
 ) -> None:
     """Add a schedule; a worker must be running at the moments it names."""
     from crews.api import load_team

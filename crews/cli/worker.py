@@ -12,7 +12,8 @@ import typer
 from crews.cli.common import Json, Verbose, journal
 
 if TYPE_CHECKING:
-    from crews.runtime.worker import Worker
+    from crews.records.store import Store
+    from crews.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -29,22 +30,19 @@ def worker(
 ) -> None:
     """Work on queued runs until you stop it: SIGTERM finishes the calls under way, a second one cuts them off."""
     from crews.logs import set_up
-    from crews.work import make_worker
 
     with journal() as (store, settings):
         set_up(settings, verbose=verbose)
-        made = make_worker(store, settings, concurrency, _say)
-        _say(
-            "",
-            f"worker of {settings.home}: {concurrency} runs at once; SIGTERM or Ctrl-C drains it",
-        )
-        asyncio.run(_run(made))
-        _say("", "drained")
+        asyncio.run(serve(store, settings, concurrency))
 
 
-async def _run(made: Worker) -> None:
+async def serve(store: Store, settings: Settings, concurrency: int) -> None:
+    """Work until a signal says that it is enough."""
     from crews.schedules import fire
+    from crews.work import make_worker
 
+    made = make_worker(store, settings, concurrency, _say)
+    _say("", f"worker of {settings.home}: {concurrency} runs at once; SIGTERM or Ctrl-C drains it")
     loop = asyncio.get_running_loop()
     got: list[int] = []
 
@@ -59,6 +57,7 @@ async def _run(made: Worker) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
     await made.run(lambda order, due: fire(made, order, due))
+    _say("", "drained")
 
 
 def _say(run: str, what: str) -> None:

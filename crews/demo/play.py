@@ -13,7 +13,7 @@ from typing import Literal
 
 from crews.api import Answer, Asker, Kickoff, Result, changes
 from crews.errors import UsageError
-from crews.records.rows import ReviewRow
+from crews.records.questions import ReviewRow
 from crews.records.tape import load_tape
 from crews.settings import load
 

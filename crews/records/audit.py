@@ -51,8 +51,13 @@ def append(connection: Connection, run: str, kind: str, body: dict[str, JsonValu
 
 def entry_hash(sequence: int, run: str, at: float, kind: str, body: str, previous: str) -> str:
     """SHA-256 over the entry's fields and the hash before it."""
-    line = dump([sequence, run, repr(at), kind, body, previous])
-    return hashlib.sha256(line.encode()).hexdigest()
+    row = AuditRow(sequence, run, at, kind, body, previous, "")
+    return hashlib.sha256(entry_line(row).encode()).hexdigest()
+
+
+def entry_line(row: AuditRow) -> str:
+    """The text whose SHA-256 is the entry's hash: a JSON list of its fields and the hash before it."""
+    return dump([row.sequence, row.run, repr(row.at), row.kind, row.body, row.previous])
 
 
 def entries(store: Store, run: str | None = None) -> tuple[AuditRow, ...]:

@@ -14,8 +14,13 @@ from crews.records.store import Store
 from crews.records.tables import calls, runs
 from crews.records.workers import alive
 
-MOST_DEATHS = 10
+MOST_DEATHS = 20
 """Owners that may die in a row without any progress, before the run is given up."""
+
+
+def rest_after(deaths: int) -> float:
+    """Seconds before a run is begun again whose owners died so often without getting any further."""
+    return min(60.0, 2.0 ** (deaths - 4)) if deaths > 3 else 0.0
 
 
 def lost_runs(store: Store, home: str) -> tuple[RunRow, ...]:

@@ -1,7 +1,13 @@
-"""Where is the journal, and how is it opened, read and written?"""
+"""Where is the journal, and how is it opened, read and written?
+
+A transaction begins as soon as the database can be had: while it is away, or locked by somebody else, its
+beginning is tried again for `patience` seconds (`records.outages`). What fails after that, in the middle or at the
+commit, is rolled back and never tried again here: nobody could know what it would do twice.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import (
+    URL,
     Connection,
     create_engine,
     event,
     func,
     insert,
     inspect,
+    literal,
     make_url,
     select,
     update,
@@ -25,6 +33,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from crews.errors import StoreError
 from crews.records import tables
 from crews.records.migrations import migrate
+from crews.records.outages import PATIENCE, Outage, unusable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -33,34 +42,53 @@ if TYPE_CHECKING:
 
 WRITE_LOCK = 0x63726577
 """Number of the advisory lock that writers of one Postgres database take in turn."""
+FROZEN = 10
+"""Seconds without a word after which Postgres ends a writer that holds the lock: it is frozen, or cut off.
+
+A SQLite file knows no such thing: a frozen process that holds its lock holds it until it wakes or dies.
+"""
+LOCKED = 15
+"""Seconds after which Postgres gives a wait for a lock up; longer than `FROZEN`, which frees it."""
+ONE_TRY = 5.0
+"""Seconds for which SQLite itself waits for a lock, before the wait is told of."""
+_LIVELY: dict[str, object] = {
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+}  # fmt: skip
+"""A server that has vanished without a word is noticed within half a minute (libpq's parameters)."""
 
 
 class Store:
     """One open journal. Use `open_store`; close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
         self.engine = engine
+        self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
-        """A transaction that holds the write lock from its start; committed whole or not at all."""
-        try:
-            with self.engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    # SQLite's BEGIN IMMEDIATE holds the lock already; the audit chain needs one writer.
-                    connection.execute(select(func.pg_advisory_xact_lock(WRITE_LOCK)))
-                yield connection
-        except DBAPIError as error:
-            raise _unusable(error) from error
+        """A transaction that holds the write lock from its start; committed whole or not at all.
+
+        Blocks the calling thread, and an event loop in it, while the database cannot be had.
+
+        Raises:
+            StoreError: it could not be had for `patience` seconds, or failed in the middle or at the commit;
+                where that one is `transient`, the commit may have been done all the same.
+        """
+        connection = self._writers.bridge(self._begun)
+        with self._given_back(connection):
+            yield connection
+            connection.commit()
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        """A consistent view that blocks nobody."""
-        try:
-            with self.engine.connect().execution_options(crews_reading=True) as connection:
-                yield connection
-        except DBAPIError as error:
-            raise _unusable(error) from error
+        """A consistent view that blocks nobody.
+
+        Raises:
+            StoreError: as for `writing`.
+        """
+        connection = self._readers.bridge(self._looking)
+        with self._given_back(connection):
+            yield connection
 
     def close(self) -> None:
         """Give back every connection."""
@@ -72,39 +100,135 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    # -- beginnings: they change nothing, and can be done again ---------------------------------
 
-def open_store(url: str) -> Store:
+    def _begun(self) -> Connection:
+        """A transaction that has the write lock."""
+        connection = self.engine.connect()
+        try:
+            connection.begin()  # SQLite's BEGIN IMMEDIATE takes the lock
+            if connection.dialect.name == "postgresql":
+                _lock(connection)
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def _looking(self) -> Connection:
+        """A transaction that sees one state of the journal."""
+        connection = self.engine.connect()
+        try:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.execute(
+                    select(literal(1))
+                )  # the server may have gone since the last use
+            else:
+                connection.execution_options(crews_reading=True)
+                connection.begin()
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def prepare(self) -> None:
+        """Make the tables, or bring an older journal up to date: in one transaction, by one process.
+
+        Raises:
+            StoreError: the journal was written by a newer version, or cannot be used.
+        """
+        with self.reading() as connection:
+            if _version(connection) == tables.SCHEMA_VERSION:
+                return  # without the write lock, so that a look is possible whoever holds it
+        # Nothing of it is kept unless all is, and the second time finds what the first has done.
+        self._writers.bridge(self._prepare_once)
+
+    def _prepare_once(self) -> None:
+        connection = self._begun()
+        try:
+            _prepare(connection)
+            connection.commit()
+        finally:
+            self._drop(connection)
+
+    @contextmanager
+    def _given_back(self, connection: Connection) -> Generator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise unusable(error, self.engine.url) from error
+        finally:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        """Roll back what is not committed; a connection that cannot even do that is thrown away."""
+        try:
+            connection.close()
+        except DBAPIError:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
+
+
+def open_store(url: str, *, patience: float = PATIENCE) -> Store:
     """Open the journal at a SQLAlchemy URL and make its tables where they are missing.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql://...`.
+        patience: Seconds for which a database that is away or locked is tried again, now and later.
 
     Raises:
         StoreError: the database cannot be reached or written, or was written by a newer version.
     """
     try:
-        store = Store(_engine(url))
+        store = Store(_engine(url, patience), patience)
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise _unusable(error) from error
+        raise unusable(error) from error
     try:
-        with store.writing() as connection:
-            _prepare(connection)
+        store.prepare()
     except (SQLAlchemyError, OSError, ValueError) as error:
         store.close()
-        raise _unusable(error) from error
-    except StoreError:
+        raise unusable(error, store.engine.url) from error
+    except BaseException:
         store.close()
         raise
     return store
 
 
-def _engine(url: str) -> Engine:
+def database_url(url: str) -> URL:
+    """The URL with the driver that is installed: users write `postgresql://` or `postgres://`."""
     parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _engine(url: str, patience: float) -> Engine:
+    parsed = database_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed)
+        given = {name: value for name, value in _LIVELY.items() if name not in parsed.query}
+        return create_engine(parsed, connect_args=given)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(parsed, connect_args={"timeout": 30, "isolation_level": None})
+    timeout = min(ONE_TRY, max(1.0, patience))
+    engine = create_engine(parsed, connect_args={"timeout": timeout, "isolation_level": None})
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _lock(connection: Connection) -> None:
+    """Take the write lock: the audit chain needs one writer at a time.
+
+    One round trip. The settings end with the transaction, so that they hold behind a connection pooler too.
+    """
+    connection.execute(
+        select(
+            func.set_config("lock_timeout", f"{LOCKED}s", True),
+            func.set_config("idle_in_transaction_session_timeout", f"{FROZEN}s", True),
+            func.pg_advisory_xact_lock(WRITE_LOCK),
+        )
+    )
 
 
 def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -121,15 +245,22 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
+def _version(connection: Connection) -> int | None:
+    """The schema's version; None: there are no tables yet."""
+    if not inspect(connection).has_table(tables.meta.name):
+        return None
+    version = select(tables.meta.c.value).where(tables.meta.c.name == "schema")
+    return int(connection.execute(version).scalar() or 0)
+
+
 def _prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an older version up to date."""
-    if not inspect(connection).has_table(tables.meta.name):
+    found = _version(connection)
+    if found is None:
         tables.metadata.create_all(connection)
         row = {"name": "schema", "value": str(tables.SCHEMA_VERSION)}
         connection.execute(insert(tables.meta).values(row))
         return
-    version = tables.meta.c.name == "schema"
-    found = int(connection.execute(select(tables.meta.c.value).where(version)).scalar() or 0)
     if found > tables.SCHEMA_VERSION:
         raise StoreError(
             f"the journal was written by a newer version of crews (schema {found}, "
@@ -139,15 +270,7 @@ def _prepare(connection: Connection) -> None:
     if found < tables.SCHEMA_VERSION:
         migrate(connection, found)
         now = {"value": str(tables.SCHEMA_VERSION)}
-        connection.execute(update(tables.meta).where(version).values(now))
-
-
-def _unusable(error: Exception) -> StoreError:
-    cause = getattr(error, "orig", None) or error
-    return StoreError(
-        f"the journal cannot be used: {cause}",
-        hint="check CREWS_HOME or CREWS_DATABASE_URL, the disk's free space and the file's rights",
-    )
+        connection.execute(update(tables.meta).where(tables.meta.c.name == "schema").values(now))
 
 
 def dump(value: BaseModel | JsonValue | dict[str, Any] | list[Any] | tuple[Any, ...]) -> str:

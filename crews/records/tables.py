@@ -66,6 +66,7 @@ runs = Table(
     Column("origin", String, nullable=False, default=""),
     Column("woken", Boolean, nullable=False, default=False),
     Column("workflow", String, nullable=False, default=""),
+    Column("left_by", String, nullable=False, default=""),
     Column("deaths", Integer, nullable=False, default=0),
     Column("deaths_at", Integer, nullable=False, default=0),
     Column("purged_at", Float),
@@ -124,6 +125,7 @@ turns = Table(
     Column("money", BigInteger),
     Column("seconds", Float, nullable=False),
     Column("ended_at", Float, nullable=False),
+    Column("copied", Boolean, nullable=False, default=False),
 )
 
 calls = Table(
@@ -150,6 +152,7 @@ calls = Table(
     Column("expected", Text, nullable=False, default=""),
     Column("started_at", Float),
     Column("ended_at", Float),
+    Column("rules", Text, nullable=False, default="[]"),
 )
 
 reviews = Table(
@@ -207,6 +210,7 @@ spend = Table(
     Column("reserved_at", Float, nullable=False, default=0.0),
     Index("spend_by_state", "run", "state"),
     Index("spend_by_model", "model", "state", "reserved_at"),
+    Index("spend_by_time", "state", "reserved_at"),
 )
 
 audit = Table(
@@ -287,4 +291,5 @@ team_days = Table(
     Column("money", BigInteger, nullable=False, default=0),
     Column("money_known", Boolean, nullable=False, default=True),
     Column("extended", BigInteger, nullable=False, default=0),
+    Column("lifted", Boolean, nullable=False, default=False),
 )

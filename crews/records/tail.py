@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import or_, select
 
 from crews.records.events import Event, EventKind
-from crews.records.rows import CallRow, ReviewRow, RunRow, ThreadRow, TurnRow, row_as
+from crews.records.questions import ReviewRow
+from crews.records.rows import CallRow, RunRow, ThreadRow, TurnRow, row_as
 from crews.records.runs import run_in
 from crews.records.store import Store
 from crews.records.tables import calls, reviews, threads, turns

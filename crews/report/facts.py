@@ -6,22 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crews.records.forks import differences
 from crews.records.inbox import list_reviews
 from crews.records.journal import Journal
+from crews.records.questions import Brief, Decision, ReviewKind, ReviewRow
 from crews.records.rows import (
-    Brief,
     CallRow,
     CallState,
-    Decision,
     HandOver,
-    ReviewKind,
-    ReviewRow,
     RunRow,
     RunStatus,
     ThreadKind,
     ThreadRow,
 )
-from crews.records.runs import get_run
+from crews.records.runs import check_kept, get_run
 from crews.records.store import Store
 from crews.report.money import Money
 
@@ -129,6 +127,10 @@ class Report:
     reason: str
     started_by: str
     created_at: float
+    origin: str
+    """What made the run, in words; empty: a person did."""
+    differences: tuple[str, ...]
+    """Why a fork's files were not quite those that there were."""
     summary: str
     """The team's own words."""
     work: tuple[Work, ...]
@@ -145,9 +147,10 @@ def report(store: Store, run: str) -> Report:
     """The facts of a run, whatever its state.
 
     Raises:
-        UsageError: there is no such run.
+        UsageError: there is no such run, or its contents were purged.
     """
     row = get_run(store, run)
+    check_kept(row)
     journal = Journal(store, run, row.epoch)
     threads, calls = journal.threads(), journal.calls()
     reviews = list_reviews(store, run=run, state=None)
@@ -161,6 +164,8 @@ def report(store: Store, run: str) -> Report:
         reason=row.reason,
         started_by=row.asked.started_by,
         created_at=row.created_at,
+        origin=_origin(row.origin),
+        differences=differences(store, run),
         summary=row.summary,
         work=work,
         asked=tuple(_asked(r) for r in reviews),
@@ -170,6 +175,14 @@ def report(store: Store, run: str) -> Report:
         took=_took(row, threads, reviews),
         open_questions=_open_questions(work),
     )
+
+
+def _origin(origin: str) -> str:
+    kind, _, of = origin.partition(":")
+    run, _, turn = of.partition("@")
+    if kind == "fork":
+        return f"forked from run {run} at turn {turn}"
+    return f"run {run} made again" if kind == "retry" else origin
 
 
 def _work(thread: ThreadRow, calls: Sequence[CallRow]) -> Work:
@@ -283,7 +296,12 @@ def _delivery(run: RunRow, files: Sequence[ChangedFile]) -> str:
 
 def _took(run: RunRow, threads: Sequence[ThreadRow], reviews: Sequence[ReviewRow]) -> Took:
     given = [t for t in threads if t.kind == "delegation"]
-    decided = [(r.opened_at, r.decided_at) for r in reviews if r.decided_at is not None]
+    # What a fork took over was decided before it began.
+    decided = [
+        (r.opened_at, r.decided_at)
+        for r in reviews
+        if r.decided_at is not None and r.decided_at >= run.created_at
+    ]
     return Took(
         turns=run.turns,
         calls=run.calls,

@@ -73,8 +73,16 @@ def _head(found: Report) -> str:
     status = f"**{found.status}**" + (f": {cell(found.reason, 400)}" if found.reason else "")
     return (
         f"# Run {code(found.run)}: {cell(found.goal, 300)}\n\n"
-        f"Team {code(found.team)}, {at}{by}. Status: {status}"
+        f"Team {code(found.team)}, {at}{by}{_origin(found)}. Status: {status}"
+        + "".join(
+            f"\n\n**The files could not be rebuilt exactly:** {cell(difference, 400)}"
+            for difference in found.differences
+        )
     )
+
+
+def _origin(found: Report) -> str:
+    return f", {cell(found.origin)}" if found.origin else ""
 
 
 def _result(found: Report) -> str:

@@ -10,7 +10,8 @@ from typing import Literal
 from crews.plain import one_line
 from crews.records.inbox import list_reviews
 from crews.records.journal import Journal
-from crews.records.rows import CallRow, ReviewRow, ThreadRow, TurnRow, child_path
+from crews.records.questions import ReviewRow
+from crews.records.rows import CallRow, ThreadRow, TurnRow, child_path
 from crews.records.runs import get_run
 from crews.records.store import Store
 from crews.report.facts import in_words
@@ -57,7 +58,8 @@ def timeline(store: Store, run: str) -> tuple[Moment, ...]:
     journal = Journal(store, run, row.epoch)
     threads = journal.threads()
     rows = _Rows(
-        since=row.created_at,
+        # A fork's first threads are older than the fork.
+        since=min([row.created_at, *(t.started_at for t in threads)]),
         threads=threads,
         turns={t.path: journal.turns(t.path) for t in threads},
         calls=journal.calls(),

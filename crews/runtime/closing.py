@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from crews.errors import Waiting
 from crews.records import inbox
-from crews.records.rows import ReviewRow, ThreadRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import ThreadRow
 from crews.runtime.finishing import FinishArgs, FinishTool
 from crews.runtime.reviewing import open_review
 from crews.runtime.scene import Scene

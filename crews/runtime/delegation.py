@@ -11,7 +11,8 @@ from pydantic import Field
 from crews.errors import CrewsError
 from crews.records import inbox
 from crews.records.inbox import Question
-from crews.records.rows import ReviewRow, ThreadRow, child_path
+from crews.records.questions import ReviewRow
+from crews.records.rows import ThreadRow, child_path
 from crews.runtime import prompts
 from crews.runtime.planning import Plan, Step, current_plan
 from crews.runtime.scene import Scene

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from crews.errors import Denied, UsageError
 from crews.records import audit
 from crews.records.rows import RunRow
+from crews.records.runs import check_kept
 from crews.records.store import Store
 from crews.records.tables import runs
 from crews.settings import Settings
@@ -26,6 +27,7 @@ def deliver(store: Store, settings: Settings, row: RunRow) -> ChangeSet:
         UsageError: there is no folder to apply them to.
         WorkspaceError: the user's files have changed since they were copied.
     """
+    check_kept(row)
     folder = settings.run_folder(row.id)
     workspace = open_workspace(folder)
     changes = change_set(workspace)
@@ -50,6 +52,7 @@ def deliver(store: Store, settings: Settings, row: RunRow) -> ChangeSet:
 
 def take_back(store: Store, settings: Settings, row: RunRow) -> tuple[str, ...]:
     """Undo what `deliver` did; refused if the files have been changed since."""
+    check_kept(row)
     if not row.applied_hash or row.asked.source is None:
         raise UsageError(f"run `{row.id}` has applied nothing that could be undone")
     _log(store, row.id, "undo_started", {"content_hash": row.applied_hash})

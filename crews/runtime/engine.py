@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
@@ -25,14 +24,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from loguru import logger
 from sqlalchemy import Connection, inspect, update
 
+from crews.logs import adopt
+from crews.records.lost import rest_after
 from crews.records.rows import RunRow
 from crews.records.runs import run_in
 from crews.records.runs import wake as mark_woken
 from crews.records.store import Store
 from crews.records.tables import runs
+from crews.records.workers import alive
 from crews.teams.spec import Queueing
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Engine:
     @property
     def application(self) -> str:
         """Whose activations these are."""
-        return f"crews-{self.home}"
+        return _application(self.home)
 
     def close(self) -> None:
         """Give back what the client holds."""
@@ -101,20 +102,30 @@ class Engine:
                 self._ready = inspect(connection).has_table("workflow_status", schema=schema)
         return self._ready
 
-    def prepare(self) -> None:
-        """Give the journal a queue, or bring an older one up to date."""
+    def prepare(self, concurrency: int | None = None) -> None:
+        """Give the journal a queue, or bring an older one up to date.
+
+        Args:
+            concurrency: Activations that each worker works on at once; None: as it is. The queue keeps it, so
+                that it holds for all workers of this folder of runs.
+        """
         from dbos import DBOS
 
-        hush()
+        adopt("dbos")
         DBOS.migrate(self.url)
+        self._dbos().register_queue(
+            f"{self.application}/",
+            worker_concurrency=concurrency,
+            polling_interval_sec=POLL,
+            on_conflict="never_update" if concurrency is None else "always_update",
+        )
         self._ready = True
 
     def queue_of(self, run: RunRow) -> str:
         """The queue of a run: its team's own where that has limits; made, or changed, if need be."""
         limits = run.spec.policy.queue
-        team = run.team_name if limits.concurrency or limits.starts else ""
-        name = f"{self.application}/{team}"
-        if self._queues.get(name) != limits and team:
+        name = self._known_queue(run)
+        if self._queues.get(name) != limits and not name.endswith("/"):
             per = {"limit": limits.starts, "period": limits.per} if limits.starts else None
             self._dbos().register_queue(
                 name,
@@ -122,6 +133,7 @@ class Engine:
                 limiter=per,  # type: ignore[arg-type]
                 polling_interval_sec=POLL,
                 on_conflict="always_update",
+                application_name=name.partition("/")[0],
             )
             self._queues[name] = limits
         return name
@@ -141,7 +153,7 @@ class Engine:
         name = f"{run.id}@{why}"
         options: dict[str, Any] = {
             "workflow_name": _ACTIVATION, "queue_name": queue, "workflow_id": name,
-            "priority": run.priority, "application_name": self.application,
+            "priority": run.priority, "application_name": queue.partition("/")[0],
             "app_version": VERSION,
         }  # fmt: skip
         if delay > 0:
@@ -152,14 +164,16 @@ class Engine:
     def wake(self, connection: Connection, run: str) -> None:
         """A human has decided: mark the run and queue an activation, in the decision's own transaction."""
         mark_woken(connection, run)
-        if self._ready:
-            row = run_in(connection, run)
+        row = run_in(connection, run)
+        kept = row.status != "running" and bool(row.owner) and alive(connection, row.owner)
+        if self._ready and not kept:
             self.enqueue(connection, row, self._known_queue(row), f"woken-{secrets.token_hex(4)}")
 
     def _known_queue(self, run: RunRow) -> str:
         limits = run.spec.policy.queue
         team = run.team_name if limits.concurrency or limits.starts else ""
-        return f"{self.application}/{team}"
+        # Of the folder that holds the run, which need not be the one that this process sees.
+        return f"{_application(run.home or self.home)}/{team}"
 
     def queue_again(self, run: RunRow) -> bool:
         """Queue an activation of a run that is ready and has none; False: somebody else was quicker."""
@@ -168,7 +182,8 @@ class Engine:
             now = run_in(connection, run.id)
             if (now.status, now.workflow) != (run.status, run.workflow):
                 return False
-            self.enqueue(connection, now, queue, f"{now.epoch}-{secrets.token_hex(4)}")
+            why = f"{now.epoch}-{secrets.token_hex(4)}"
+            self.enqueue(connection, now, queue, why, rest_after(now.deaths))
         return True
 
     def live(self, names: Iterable[str]) -> set[str]:
@@ -256,7 +271,7 @@ class Engine:
         if self._client is None:
             from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-            hush()
+            adopt("dbos")
             self._client = DBOSClient(
                 system_database_url=self.url,
                 serializer=DBOSPortableJSONSerializer(),  # the default is pickle: code for who can write rows
@@ -266,14 +281,16 @@ class Engine:
         return self._client
 
 
+def _application(home: str) -> str:
+    return f"crews-{home}"
+
+
 @contextlib.contextmanager
-def working(
-    engine: Engine, *, executor: str, concurrency: int, activate: Activate, fire: Fire
-) -> Generator[None]:
+def working(engine: Engine, *, executor: str, activate: Activate, fire: Fire) -> Generator[None]:
     """Take activations from the queue, and run them on the running event loop, until the block is left."""
     from dbos import DBOS, DBOSPortableJSONSerializer
 
-    hush()
+    adopt("dbos")
     DBOS.workflow(name=_ACTIVATION)(_activation(activate))
     DBOS.workflow(name=_SCHEDULED)(_scheduled(fire))
     DBOS(
@@ -291,12 +308,6 @@ def working(
     )
     DBOS.launch()
     try:
-        engine._dbos().register_queue(  # pyright: ignore[reportPrivateUsage]
-            f"{engine.application}/",
-            worker_concurrency=concurrency,
-            polling_interval_sec=POLL,
-            on_conflict="always_update",
-        )
         yield
     finally:
         DBOS.destroy(destroy_registry=True)
@@ -321,20 +332,6 @@ def _scheduled(fire: Fire) -> Callable[[datetime, Any], Awaitable[None]]:
         await fire(str(order), due)
 
     return scheduled
-
-
-def hush() -> None:
-    """DBOS logs to stderr by a handler of its own; its warnings go where ours go."""
-    log = logging.getLogger("dbos")
-    if not any(isinstance(one, _ToLoguru) for one in log.handlers):
-        log.handlers[:] = [_ToLoguru()]
-        log.propagate = False
-
-
-class _ToLoguru(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
-            logger.log(record.levelname, "dbos: {}", record.getMessage())
 
 
 def ready_without_activation(engine: Engine, found: Sequence[RunRow]) -> tuple[RunRow, ...]:

@@ -7,7 +7,7 @@ import json
 from crews.errors import CrewsError, StopRun, Waiting
 from crews.records import inbox
 from crews.records.inbox import Question
-from crews.records.rows import Brief
+from crews.records.questions import Brief
 from crews.runtime import prompts
 from crews.runtime.scene import Scene
 from crews.runtime.threads import granted, open_thread, with_ending, work

@@ -9,15 +9,17 @@ from typing import Annotated, Any
 from loguru import logger
 from pydantic import Field
 
-from crews.errors import CrewsError
+from crews.errors import CrewsError, Fenced
 from crews.records import inbox
 from crews.records.inbox import Question
-from crews.records.rows import CallRow, HandOver, ReviewRow, ThreadRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import CallRow, HandOver, ThreadRow
 from crews.runtime.delivery import deliver
 from crews.runtime.handing import accepted, result_question
 from crews.runtime.scene import Scene
 from crews.safety.action import Action, Finding, Verdict
 from crews.safety.policy import judge
+from crews.tools.asking import all_of, named
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.changeset import ChangeSet, change_set
 from crews.tools.workspace import Workspace
@@ -202,6 +204,7 @@ class FinishTool(Tool[FinishArgs]):
         options = self._scene.options
         collected = self._collected()
         own = {verdict.rule: verdict.reason} if verdict.ruling == "ask" else {}
+        rules = [r for c in collected for r in c.ruled_by] + list(verdict.asking)
         subject: dict[str, Any] = {
             "diff": changes.diff,
             "files": [asdict(f) for f in changes.files],
@@ -212,7 +215,7 @@ class FinishTool(Tool[FinishArgs]):
             "collected": [
                 {"call": c.address, "rule": c.rule, "reason": c.reason} for c in collected
             ],
-        }
+        } | named(tuple(dict.fromkeys(rules)))
         return Question(
             kind="change_set",
             address=context.call,
@@ -222,23 +225,30 @@ class FinishTool(Tool[FinishArgs]):
             content_hash=changes.hash,
             rule=", ".join(dict.fromkeys([*(c.rule for c in collected), *own.keys()])),
             reason=" ".join(dict.fromkeys([*(c.reason for c in collected), *own.values()])),
-            role=verdict.role or self._role(collected),
+            role=all_of((*verdict.roles, *self._roles(collected))),
             findings=verdict.findings or _findings(collected),
         )
 
     def _collected(self) -> list[CallRow]:
-        """Calls that policy wanted asked about, once, with the whole change set."""
+        """Calls that policy wanted asked about, once, with the whole change set.
+
+        A human who said what had become of an interrupted call has not thereby approved it.
+        """
+        journal = self._scene.journal
+        reviews = inbox.list_reviews(journal.store, run=journal.run, state="decided")
+        asked = {r.address for r in reviews if r.kind in {"action", "plan"}}
         return [
             c
-            for c in self._scene.journal.calls()
-            if c.ruling == "ask" and not c.review and (c.state == "done" or _may_have_changed(c))
+            for c in journal.calls()
+            if c.ruling == "ask"
+            and c.address not in asked
+            and (c.state == "done" or _may_have_changed(c))
         ]
 
-    def _role(self, collected: list[CallRow]) -> str:
+    def _roles(self, collected: list[CallRow]) -> tuple[str, ...]:
         """Who was to decide about the calls that were put off."""
-        names = {c.rule for c in collected}
-        rules = self._scene.team.policy.rules
-        return next((r.role for r in rules if r.role and r.name in names), "")
+        names = {name for c in collected for name in c.ruled_by}
+        return tuple(r.role for r in self._scene.team.policy.rules if r.name in names)
 
     # -- after the human ----------------------------------------------------------------------
 
@@ -258,6 +268,8 @@ class FinishTool(Tool[FinishArgs]):
             return ToolResult("Finished. The changes are approved.")
         if self._scene.row().applied_hash == changes.hash:  # interrupted right after it
             return ToolResult("Finished. The changes are approved and applied.")
+        if not self._scene.gate.may_act():  # a `finish` only reads, but for this
+            raise Fenced(f"run {self._scene.journal.run} may have another owner")
         try:
             deliver(self._scene.journal.store, self._scene.settings, self._scene.row())
         except CrewsError as error:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from crews.records.inbox import Question
-from crews.records.rows import Brief, HandOver, ReviewRow
+from crews.records.questions import Brief, ReviewRow
+from crews.records.rows import HandOver
 from crews.tools.base import Args, NeedsReview, Preview, Tool, ToolContext, ToolError, ToolResult
 
 Confidence = Annotated[float, Field(ge=0, le=1)]

@@ -62,6 +62,10 @@ class Heart:
         """Has this process shown recently enough that it is alive, so that nobody took its runs?"""
         return time.clock_gettime(_CLOCK) - self._last < workers.HOLD
 
+    def prove(self, store: Store) -> None:
+        """Write a beat now: after an outage of the database nobody may have had the chance."""
+        self._beat(store)
+
     def _run(self) -> None:
         store: Store | None = None
         try:
@@ -87,7 +91,7 @@ class Heart:
             concurrency=self._concurrency,
             state="draining" if self._draining else "running",
         )
-        self._last = now
+        self._last = max(self._last, now)  # a beat that had to wait comes after later ones
 
 
 @contextlib.contextmanager

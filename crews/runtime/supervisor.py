@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from crews.records.inbox import Question
-from crews.records.rows import ReviewRow
+from crews.records.questions import ReviewRow
 from crews.runtime.delegation import DelegateTool, Worker
 from crews.runtime.finishing import FinishTool
 from crews.runtime.planning import PlanTool

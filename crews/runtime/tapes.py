@@ -59,28 +59,33 @@ class Recorder:
     async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
         """Ask, then write the answer down."""
         answer = await self._inner.ask(request, on_retry)
-        body = _without_secrets(self._redactor, request.body())
-        entry = TapeEntry(
-            thread=request.thread,
-            turn=request.turn,
-            model=answer.model,
-            answer=tuple(_without_secrets(self._redactor, b) for b in answer.blocks),
-            stop_reason=answer.stop_reason,
-            usage=TapeUsage(
-                input_tokens=answer.input_tokens,
-                output_tokens=answer.output_tokens,
-                cache_write_tokens=answer.cache_write_tokens,
-                cache_read_tokens=answer.cache_read_tokens,
-                money=answer.money,
-            ),
-            seconds=round(answer.seconds, 3),
-            request=tape.digest(body),
-            fixed=tape.digest([body.get("system"), body.get("tools")]),
-            new=tape.newest(tuple(body["messages"])),
-        )
+        entry = entry_of(request, answer, self._redactor)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(dump(entry) + "\n")
         return answer
+
+
+def entry_of(request: ModelRequest, answer: ModelAnswer, redactor: Redactor) -> TapeEntry:
+    """What a tape keeps of a request and its answer."""
+    body = _without_secrets(redactor, request.body())
+    return TapeEntry(
+        thread=request.thread,
+        turn=request.turn,
+        model=answer.model,
+        answer=tuple(_without_secrets(redactor, b) for b in answer.blocks),
+        stop_reason=answer.stop_reason,
+        usage=TapeUsage(
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cache_write_tokens=answer.cache_write_tokens,
+            cache_read_tokens=answer.cache_read_tokens,
+            money=answer.money,
+        ),
+        seconds=round(answer.seconds, 3),
+        request=tape.digest(body),
+        fixed=tape.digest([body.get("system"), body.get("tools")]),
+        new=tape.newest(tuple(body["messages"])),
+    )
 
 
 def _without_secrets(redactor: Redactor, value: Block) -> Block:

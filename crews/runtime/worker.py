@@ -19,6 +19,7 @@ from crews.errors import Fenced, RunBusy, Signal, StoreError, UsageError
 from crews.records import workers
 from crews.records.lost import lost_runs, own_runs, ready_runs, release_lost
 from crews.records.owner import home_id
+from crews.records.runs import get_run
 from crews.records.store import Store
 from crews.runtime.engine import Engine, Fire, ready_without_activation, working
 from crews.runtime.heart import Heart, beating
@@ -70,16 +71,18 @@ class Worker:
 
     async def run(self, fire: Fire) -> None:
         """Work until `drain` is called."""
-        await asyncio.to_thread(self.engine.prepare)
+        await asyncio.to_thread(self.engine.prepare, self.concurrency)
         with self._beating() as heart:
             with working(
                 self.engine,
                 executor=heart.me,
-                concurrency=self.concurrency,
                 activate=self._activate,
                 fire=fire,
             ):
+                duties = [asyncio.create_task(self._keep(duty)) for duty in self.duties]
                 await self._look_after()
+                for duty in duties:
+                    duty.cancel()
                 heart.drain()
                 await self._finish()
             self.engine.close()
@@ -114,20 +117,23 @@ class Worker:
         async with self._slots:
             if self._draining.is_set():
                 return "left to others"
-            try:
-                row = await activate(
-                    run, self.store, self.settings, draining=self._draining.is_set
-                )
-            except RunBusy:
-                return "busy"  # its owner finds the mark that woke it
-            except Fenced:
-                self.said(run, "was taken over by another process")
-                return "fenced"
-            except Exception as error:  # noqa: BLE001 - one run must not end the worker
-                return self._failed(run, error)
-            except Signal as signal:
-                logger.warning("run {} was left: {!r}", run, signal)
-                return "left"
+            if get_run(self.store, run).status not in {"queued", "running"}:
+                return "nothing to do"
+            return await self._work_on(run)
+
+    async def _work_on(self, run: str) -> str:
+        try:
+            row = await activate(run, self.store, self.settings, draining=self._draining.is_set)
+        except RunBusy:
+            return "busy"  # its owner finds the mark that woke it
+        except Fenced:
+            self.said(run, "was taken over by another process")
+            return "fenced"
+        except Exception as error:  # noqa: BLE001 - one run must not end the worker
+            return self._failed(run, error)
+        except Signal as signal:
+            logger.warning("run {} was left: {!r}", run, signal)
+            return "left"
         self._rests.pop(run, None)
         self.said(run, row.status)
         if row.status == "queued" and not self._draining.is_set():
@@ -146,14 +152,21 @@ class Worker:
 
     # -- what it looks after ------------------------------------------------------------------
 
+    async def _keep(self, duty: Duty) -> None:
+        """See to one duty at every tick; each by itself, so that a slow one holds up no other."""
+        while True:
+            try:
+                await duty(time.time())
+            except Exception as error:  # noqa: BLE001 - loguru is told; the next time may succeed
+                logger.warning("a duty of the worker failed: {!r}", error)
+            await asyncio.sleep(TICK)
+
     async def _look_after(self) -> None:
         swept = time.monotonic()
         while not self._draining.is_set():
             began = time.monotonic()
             try:
                 await asyncio.to_thread(self._tick)
-                for duty in self.duties:
-                    await duty(time.time())
                 if began - swept > SWEEP:
                     swept = began
                     await asyncio.to_thread(self._sweep)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-from loguru import logger
 
 from crews.errors import (
     EXIT_BUDGET,
@@ -22,7 +20,6 @@ from crews.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_WAITING,
-    CrewsError,
     RunBusy,
     SandboxUnavailable,
     StopRun,
@@ -30,8 +27,10 @@ from crews.errors import (
     Waiting,
 )
 from crews.records import inbox
+from crews.records.chains import DEADLINE
 from crews.records.events import Listener, silent
 from crews.records.journal import Journal
+from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow, RunRow, RunStatus, ThreadRow
 from crews.records.runs import claim, ended, get_run
 from crews.records.store import Store
@@ -40,12 +39,14 @@ from crews.runtime.flags import NO_HAND_OVER
 from crews.runtime.foreign import load_foreign
 from crews.runtime.heart import beating
 from crews.runtime.models import Model, ModelSource
+from crews.runtime.releasing import let_go, release
 from crews.runtime.reviewing import open_review
 from crews.runtime.scene import Scene
-from crews.runtime.shift import Shift
+from crews.runtime.shift import Shift, still_ours, terms
 from crews.runtime.tapes import Player, Recorder
 from crews.runtime.tasking import Tasking
-from crews.safety.redact import Redactor, known_secrets
+from crews.safety.own_secrets import own_secrets
+from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools import registry
@@ -54,6 +55,8 @@ from crews.tools.copying import make_workspace, next_generation
 from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
 
+MOST_BREAKS = 3
+"""Outages in the middle of a write after which an activation is over."""
 _active: set[tuple[str, str]] = set()
 """Journal and run of every activation of this process."""
 
@@ -83,8 +86,13 @@ async def activate(
     _active.add(key)
     try:
         with beating(store, settings) as heart:
-            shift = Shift(heart.holds) if draining is None else Shift(heart.holds, draining, False)
-            return await _activate(run, store, settings, listener, shift)
+            shift = terms(heart.holds, partial(heart.prove, store), draining)
+            row = await _activate(run, store, settings, listener, shift, True)
+            for more in reversed(range(MOST_BREAKS)):
+                if row.status != "queued" or shift.draining():
+                    break
+                row = await _activate(run, store, settings, listener, shift, more > 0)
+            return row
     finally:
         _active.discard(key)
 
@@ -95,9 +103,11 @@ def active_runs(store: Store) -> frozenset[str]:
 
 
 async def _activate(
-    run: str, store: Store, settings: Settings, listener: Listener, shift: Shift
+    run: str, store: Store, settings: Settings, listener: Listener, shift: Shift, again: bool
 ) -> RunRow:
     """Work on a run until it ends or waits; returns the run as it stands then.
+
+    `again`: if an outage of the journal breaks it off, leave it to the caller, who goes on with it.
 
     Raises:
         CrewsError: the run cannot go on; it keeps its place and can be resumed.
@@ -122,32 +132,22 @@ async def _activate(
     except Waiting:
         if journal.stop_asked():  # while the thread that waits now was still at work
             reason = "stopped by a human"
-            _release(journal, scene, "stopped", reason=reason, exit_code=EXIT_FAILED)
+            release(journal, scene, "stopped", reason=reason, exit_code=EXIT_FAILED)
         elif shift.draining():  # some threads wait for a human, the others for another worker
-            _release(journal, scene, "queued", exit_code=EXIT_WAITING)
+            release(journal, scene, "queued", exit_code=EXIT_WAITING)
         else:
-            _release(journal, scene, "waiting", exit_code=EXIT_WAITING)
+            release(journal, scene, "waiting", exit_code=EXIT_WAITING)
     except StopRun as stop:
         status: RunStatus = "failed" if stop.status == "failed" else "stopped"
-        _release(journal, scene, status, reason=stop.reason, exit_code=stop.exit_code)
+        release(journal, scene, status, reason=stop.reason, exit_code=stop.exit_code)
     except asyncio.CancelledError:
         # What a person interrupted waits for that person; what a worker lets go of is for the next one.
         reason = "interrupted" if shift.solo else ""
-        _release(journal, scene, "queued", reason=reason, exit_code=EXIT_INTERRUPTED)
-        raise
-    except CrewsError as error:
-        _release(journal, scene, "failed", reason=str(error), exit_code=error.exit_code)
+        release(journal, scene, "queued", reason=reason, exit_code=EXIT_INTERRUPTED)
         raise
     except Exception as error:
-        logger.exception("run {} broke", run)
-        _release(
-            journal,
-            scene,
-            "failed",
-            reason=f"{type(error).__name__}: {error}",
-            exit_code=EXIT_FAILED,
-        )
-        raise
+        if not let_go(journal, scene, error, again):
+            raise
     finally:
         await source.aclose()
     return get_run(store, run)
@@ -190,14 +190,7 @@ def _model(row: RunRow, settings: Settings, source: ModelSource) -> Model:
 
 def redactor_of(settings: Settings) -> Redactor:
     """Takes the secrets that this process holds out of texts."""
-    secrets = dict(known_secrets(os.environ))
-    for name, value in (
-        ("ANTHROPIC_API_KEY", settings.api_key),
-        ("ANTHROPIC_AUTH_TOKEN", settings.auth_token),
-    ):
-        if value is not None:
-            secrets[name] = value.get_secret_value()
-    return Redactor(secrets)
+    return Redactor(own_secrets(settings, os.environ))
 
 
 async def _scene(
@@ -239,7 +232,7 @@ async def _scene(
         redactor=redactor,
         open_review=partial(open_review, scene),
         on_call=partial(_on_call, scene),
-        may_act=shift.holds,
+        may_act=partial(still_ours, journal, shift),
         draining=shift.draining,
     )
     return scene
@@ -321,21 +314,21 @@ def _complete(scene: Scene, last: ThreadRow) -> None:
         code = EXIT_FAILED
     elif any(r.kind == "budget" and r.decision == "reject" for r in reviews):
         code, reason = EXIT_BUDGET, "a budget was spent; finished with what there was"
-    elif not row.approved_hash and any(
-        r.kind == "change_set" and r.decision == "reject" for r in reviews
-    ):
-        code, reason = EXIT_DENIED, "a human refused the changes"
+    elif not row.approved_hash and (refused := _refused(reviews)):
+        code, reason = EXIT_DENIED, refused
     elif NO_HAND_OVER in last.flagged:
         code, reason = EXIT_FAILED, f"{last.agent} did not finish: {NO_HAND_OVER}"
         status = "failed"
-    _release(scene.journal, scene, status, reason=reason, exit_code=code)
+    release(scene.journal, scene, status, reason=reason, exit_code=code)
 
 
-def _release(
-    journal: Journal, scene: Scene | None, status: RunStatus, *, exit_code: int, reason: str = ""
-) -> None:
-    worked = scene.worked() if scene else 0.0
-    status = journal.release(status, reason=reason, exit_code=exit_code, worked=worked)
-    if scene is not None:
-        kind = "run_waiting" if status in {"waiting", "queued"} else "run_ended"
-        scene.emit(kind, state=status, text=reason)  # type: ignore[arg-type]
+def _refused(reviews: Sequence[ReviewRow]) -> str:
+    """Who refused the changes; empty: nobody did."""
+    by = [r.decided_by for r in reviews if (r.kind, r.decision) == ("change_set", "reject")]
+    if not by:
+        return ""
+    return (
+        "nobody released the changes in time"
+        if by[-1] == DEADLINE
+        else "a human refused the changes"
+    )

@@ -68,6 +68,8 @@ class Verdict:
     """The first of `roles`; empty: anyone may decide."""
     roles: tuple[str, ...] = ()
     """Every role that an asking rule names: each of them must agree."""
+    asking: tuple[str, ...] = ()
+    """Every rule that asks, now or with the change set, those that ask now first; empty: nobody is asked."""
     rules: tuple[str, ...] = ()
     """Every rule that ruled as strictly as `rule` did; `rule` is the first of them."""
 

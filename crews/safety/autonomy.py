@@ -52,7 +52,7 @@ def loosen(verdict: Verdict, action: Action, level: int) -> Verdict:
         return verdict
     reason = f"{verdict.reason} Level {level} ({LEVELS[level]}) goes on without asking."
     return replace(
-        verdict, ruling="allow", reason=reason.strip(), deferred=False, role="", roles=()
+        verdict, ruling="allow", reason=reason.strip(), deferred=False, role="", roles=(), asking=()
     )
 
 

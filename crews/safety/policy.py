@@ -78,8 +78,9 @@ def _strictest(opinions: tuple[_Opinion, ...], found: tuple[Finding, ...]) -> Ve
     top = max(opinion.weight for opinion in opinions)
     winners = [opinion for opinion in opinions if opinion.weight == top]
     first = winners[0]
-    asking = (o.role for o in opinions if o.ruling == "ask" and o.role)
-    roles = tuple(dict.fromkeys(asking)) if first.ruling == "ask" else ()
+    # What is asked now is not asked again with the change set: who asks later has a say in it, too.
+    asking = [o for o in opinions if o.ruling == first.ruling == "ask"]
+    roles = tuple(dict.fromkeys(o.role for o in asking if o.role))
     return Verdict(
         ruling=first.ruling,
         rule=first.rule,
@@ -88,6 +89,7 @@ def _strictest(opinions: tuple[_Opinion, ...], found: tuple[Finding, ...]) -> Ve
         deferred=first.deferred,
         role=roles[0] if roles else "",
         roles=roles,
+        asking=tuple(o.rule for o in sorted(asking, key=lambda o: o.deferred)),
         rules=tuple(opinion.rule for opinion in winners),
     )
 

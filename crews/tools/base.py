@@ -14,7 +14,8 @@ from crews.teams.spec import Effect
 
 if TYPE_CHECKING:
     from crews.records.inbox import Question
-    from crews.records.rows import HandOver, ReviewKind, ReviewRow
+    from crews.records.questions import ReviewKind, ReviewRow
+    from crews.records.rows import HandOver
     from crews.tools.sandbox import Sandbox
     from crews.tools.workspace import Workspace
 
@@ -55,7 +56,9 @@ class ToolContext:
     agent: str
     thread: str
     call: str
-    """The call's address in its run, `THREAD:TURN.INDEX`; also its idempotency key."""
+    """The call's address in its run, `THREAD:TURN.INDEX`."""
+    key: str = ""
+    """The call's idempotency key: 64 hexadecimal digits, the same on every attempt, of no other call."""
     writable: bool = True
     """May commands of this thread write in the workspace? False for who only reads and judges."""
     write_paths: tuple[str, ...] = ("**",)
@@ -88,6 +91,9 @@ class Tool(ABC, Generic[A]):
     args: ClassVar[type[Args]]
     repeatable: ClassVar[bool] = False
     """True: a call that was interrupted may simply run again (every `read` may)."""
+    keyed: ClassVar[bool] = False
+    """True: it hands `context.key` to whoever does the work, who does it once for a key, however often it is
+    asked. An interrupted call then runs again under the same key, and no human is asked what happened."""
     review_kind: ClassVar[ReviewKind] = "action"
     """Kind of the review that policy's `ask` on a call of it opens."""
     planning: ClassVar[bool] = False

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import JsonValue
 
 from crews.records import inbox
-from crews.records.inbox import Question
 from crews.records.rows import CallRow
 from crews.records.store import Store, dump
 from crews.safety.action import Action, FileChange
@@ -94,20 +93,6 @@ def happened(call: CallRow, workspace: Workspace) -> bool | None:
     if all(found[path] == after for path, _, after in wanted):
         return True
     return False if all(found[path] == before for path, before, _ in wanted) else None
-
-
-def did_it_happen(call: CallRow, agent: str) -> Question:
-    """The question about a call whose outcome nobody knows."""
-    return Question(
-        kind="unknown",
-        address=call.address,
-        agent=agent,
-        title=f"Did {call.tool} of {agent} happen? The run was interrupted in the middle of it",
-        subject={"tool": call.tool, "arguments": call.args, "started_at": call.started_at},
-        content_hash=digest(f"{call.address}{call.arguments}"),
-        rule="unknown-outcome",
-        reason="the process that ran it is gone, and running it again could do it twice",
-    )
 
 
 def _state(content: str | None) -> str:

@@ -2,20 +2,22 @@
 
 A call moves: proposed -> (waiting) -> started -> done | failed | denied | unknown. Each state is committed
 before the next thing happens, so that a new owner of the run goes on at the exact call.
+
+What has no key happens at most once: a call that a dead owner had started goes to a human, unless it can be
+seen, or does not matter, whether it happened. A `keyed` tool is simply run again, under the same key.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from loguru import logger
-from pydantic import JsonValue, ValidationError
 
 from crews.errors import (
     EXIT_FAILED,
+    Fenced,
     KeyMissing,
     ModelAuthError,
     ModelError,
@@ -26,176 +28,113 @@ from crews.errors import (
 )
 from crews.records import inbox
 from crews.records.inbox import Question
-from crews.records.journal import Journal
-from crews.records.rows import FINISHED_CALL, CallRow, ReviewRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import FINISHED_CALL, CallRow, CallState
 from crews.records.store import dump
-from crews.safety.action import Action, Standing, Verdict
-from crews.safety.policy import judge
-from crews.safety.redact import Redactor
-from crews.teams.spec import Duty, PolicySpec
-from crews.tools import evidence
-from crews.tools.base import (
-    Args,
-    NeedsReview,
-    Preview,
-    Tool,
-    ToolContext,
-    ToolError,
-    ToolResult,
-)
-from crews.tools.results import clip, plain
+from crews.safety.action import Action, Verdict
+from crews.teams.spec import PolicySpec
+from crews.tools import asking, evidence, standing
+from crews.tools.base import NeedsReview, ToolError, ToolResult
+from crews.tools.judging import REPEATED, action_of, too_often, verdict_on
+from crews.tools.recording import CallLog
+from crews.tools.seat import AnyTool, Seat
+
+__all__ = ["AnyTool", "Gate", "Opener", "Seat"]
 
 Opener = Callable[[Question, dict[str, Any]], Awaitable[ReviewRow]]
 """Opens a review, with the escalation agent's brief where there is one."""
-AnyTool = Tool[Any]
 _OF_THE_RUN = (KeyMissing, ModelAuthError, ModelError, StoreError, TapeMismatch)
 """Errors that a delegation may meet and no agent can act on: the run stops here and keeps its place."""
+_OF_POLICY = frozenset({"action", "plan"})
+"""Kinds of reviews that policy's `ask` opens; `unknown` is the gate's own, every other one a tool's."""
+
+
+def _yes() -> bool:
+    return True
+
+
+def _no() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """Who calls: the agent, its thread, and what it may use."""
-
-    agent: str
-    duty: Duty
-    tools: Mapping[str, AnyTool]
-    standing: Callable[[], Standing]
-    context: ToolContext
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(CallLog):
     """Judges, records, runs. One for a run."""
 
-    journal: Journal
     policy: PolicySpec
     team_hash: str
-    redactor: Redactor
     open_review: Opener
-    on_call: Callable[[CallRow, str, str], None]
-    """Told of each change of a call's state: the row, the agent, one line of text."""
+    may_act: Callable[[], bool] = _yes
+    """Does this process still know that the run is its own? Asked right before every effect but `read`."""
+    draining: Callable[[], bool] = _no
+    """Is this process to let go of the run? Calls that have started go on to their end; no other one starts."""
 
     async def settle(self, call: CallRow, seat: Seat) -> CallRow:
         """Take a call to its end, from whatever state it is in.
 
         Raises:
-            Waiting: a human must decide first.
+            Waiting: a human must decide first, or another process is to go on.
             StopRun: a human decided that the run ends.
+            Fenced: the run may have another owner by now.
         """
         while call.state not in FINISHED_CALL:
             call = await self._step(call, seat)
         return call
 
     async def _step(self, call: CallRow, seat: Seat) -> CallRow:
+        if call.state == "started" and call.epoch == self.journal.epoch:
+            return await self._run(call, seat)
+        if self.draining():
+            raise Waiting(call.address)
         if call.state == "proposed":
             return await self._judge(call, seat)
         if call.state in {"waiting", "unknown"}:
             return await self._resume(call, seat)
-        if call.epoch != self.journal.epoch:
-            return await self._recover(call, seat)
-        return await self._run(call, seat)
-
-    def refuse(self, call: CallRow, seat: Seat, rule: str, why: str) -> CallRow:
-        """Deny a call without asking policy; a call that has ended stays as it is."""
-        if call.state in FINISHED_CALL:
-            return call
-        call = self._rule(call, seat, Verdict("deny", rule, why))
-        return self._denied(call, seat, f"Denied: {why}.")
+        return await self._recover(call, seat)
 
     # -- judging ------------------------------------------------------------------------------
 
     async def _judge(self, call: CallRow, seat: Seat) -> CallRow:
+        if why := too_often(self.journal, call):
+            return self.refuse(call, seat, REPEATED, why)
         try:
-            tool, args = self._parse(call, seat)
-            action = self._action(call, seat, tool, args)
+            tool, args = seat.parse(call)
+            action = action_of(call, seat, tool, args)
         except ToolError as error:
-            return self._refused(call, seat, str(error))
-        verdict = self._verdict(action, seat)
-        call = self._rule(call, seat, verdict)
+            return self.impossible(call, seat, error)
+        verdict = verdict_on(action, seat, self.policy)
+        if tool.review_kind == "action" and (review := self._standing(action, verdict)):
+            reason = f"{review.decided_by} approved this for the whole run (review {review.id})."
+            allowed = replace(verdict, ruling="allow", reason=reason, role="", roles=(), asking=())
+            return self._start(self.ruled(call, seat, allowed, review.id), seat, tool, action)
+        call = self.ruled(call, seat, verdict)
         if verdict.ruling == "deny":
-            return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
+            return self.denied(call, seat, verdict)
         if verdict.ruling == "ask" and not verdict.deferred:
-            return await self._ask(call, seat, action, verdict)
-        return self._start(call, seat, action)
+            question = asking.may_it_happen(call, seat, action, verdict, self.team_hash)
+            await self._ask(call, seat, question)
+        return self._start(call, seat, tool, action)
 
-    def _verdict(self, action: Action, seat: Seat) -> Verdict:
-        """Policy's verdict; whatever goes wrong on the way to it is a denial."""
-        try:
-            verdict = judge(self.policy, action, seat.standing())
-            if verdict.ruling == "ask" and seat.duty == "escalation":
-                # It prepares a question to a human; questions about that one would have no end.
-                why = f"{verdict.reason} Nobody is asked while a brief is written."
-                verdict = replace(verdict, ruling="deny", reason=why, deferred=False)
-            return verdict
-        except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
-            logger.exception("judging {} failed", action.tool)
-            return Verdict("deny", "judge-error", f"judging failed: {error}")
-
-    def _rule(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
-        """Keep the verdict; the audit log, which nobody can clean later, gets no secret."""
-        shown = self.redactor.json(dict(call.args))
-        return self.journal.rule_call(call, verdict, seat.agent, dump(shown))
-
-    def _parse(self, call: CallRow, seat: Seat) -> tuple[AnyTool, Args]:
-        tool = seat.tools.get(call.tool)
-        if tool is None:
-            known = ", ".join(sorted(seat.tools))
-            raise ToolError(f"Denied: you have no tool `{call.tool}`. Yours are: {known}.")
-        try:
-            return tool, tool.args.model_validate(call.args)
-        except ValidationError as error:
-            lines = [
-                f"- {'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}"
-                for e in error.errors()
-            ]
-            raise ToolError("The arguments are not right:\n" + "\n".join(lines)) from None
-
-    def _action(self, call: CallRow, seat: Seat, tool: AnyTool, args: Args) -> Action:
-        try:
-            preview: Preview = tool.preview(args, self._context(call, seat))
-        except ToolError:
-            raise
-        except Exception as error:
-            logger.exception("previewing {} failed", call.tool)
-            raise ToolError(f"Denied: what the call would do cannot be known: {error}") from error
-        return Action(
-            tool=call.tool,
-            effect=tool.effect,
-            agent=seat.agent,
-            duty=seat.duty,
-            thread=call.path,
-            arguments=call.args,
-            paths=preview.paths,
-            changes=preview.changes,
-            command=preview.command,
-            confidence=preview.confidence,
-            delegation=tool.planning,
+    def _standing(self, action: Action, verdict: Verdict) -> ReviewRow | None:
+        """The approval for the whole run under which this action falls."""
+        if verdict.ruling != "ask":
+            return None
+        reviews = inbox.list_reviews(
+            self.journal.store, run=self.journal.run, state="decided", kind="action"
         )
-
-    def _context(self, call: CallRow, seat: Seat) -> ToolContext:
-        return replace(seat.context, call=call.address)
+        return standing.approval(
+            reviews, action, verdict, policy=self.policy, team_hash=self.team_hash
+        )
 
     # -- asking -------------------------------------------------------------------------------
 
-    async def _ask(self, call: CallRow, seat: Seat, action: Action, verdict: Verdict) -> CallRow:
-        question = Question(
-            kind=seat.tools[call.tool].review_kind,
-            address=call.address,
-            agent=seat.agent,
-            title=f"{seat.agent} wants to use {call.tool}{evidence.target(action)}",
-            subject=evidence.subject(action),
-            content_hash=evidence.content_hash(action, self.team_hash, seat.context.workspace),
-            rule=verdict.rule,
-            reason=verdict.reason,
-            role=verdict.role,
-            findings=verdict.findings,
-        )
-        await self._open(call, seat, question)
+    async def _ask(
+        self, call: CallRow, seat: Seat, question: Question, state: CallState = "waiting"
+    ) -> NoReturn:
+        """Put a question to a human; the call waits for the answer."""
+        review = await self.open_review(question, {"state": state})
+        self.on_call(replace(call, state=state, review=review.id), seat.agent, question.title)
         raise Waiting(call.address)
-
-    async def _open(self, call: CallRow, seat: Seat, question: Question) -> None:
-        review = await self.open_review(question, {"state": "waiting"})
-        self.on_call(replace(call, state="waiting", review=review.id), seat.agent, question.title)
 
     async def _resume(self, call: CallRow, seat: Seat) -> CallRow:
         review = inbox.get_review(self.journal.store, call.review)
@@ -209,83 +148,90 @@ class Gate:
             )
         if review.kind == "unknown":
             return self._resolved(call, seat, review)
-        if review.kind in {"action", "plan"}:
-            return await self._apply_decision(call, seat, review)
-        return await self._continue_tool(call, seat, review)
+        if review.kind in _OF_POLICY:
+            return self._decided(call, seat, review)
+        return await self._answered(call, seat, review)
 
-    async def _apply_decision(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
+    def _decided(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
         """Act on what a human decided about a call that policy had asked about."""
         if review.decision == "reject":
             text = f"A human refused this: <human>{review.answer}</human>"
-            return self._denied(call, seat, text)
+            return self.ended(call, seat, "denied", text)
         if review.decision == "edit":
             call = self.journal.set_call(call, arguments=dump(review.edited or {}))
         try:
-            tool, args = self._parse(call, seat)
-            action = self._action(call, seat, tool, args)
+            tool, args = seat.parse(call)
+            action = action_of(call, seat, tool, args)
         except ToolError as error:
-            return self._refused(call, seat, str(error))
-        verdict = self._verdict(action, seat)
+            return self.impossible(call, seat, error)
+        verdict = verdict_on(action, seat, self.policy)
         if verdict.ruling == "deny" or review.decision == "edit":
-            call = self._rule(call, seat, verdict)  # the log gets the arguments that a human wrote
+            call = self.ruled(call, seat, verdict)  # the log gets the arguments that a human wrote
         if verdict.ruling == "deny":
-            return self._denied(call, seat, f"Denied by policy ({verdict.rule}): {verdict.reason}")
-        if (
-            review.decision != "edit"
-            and evidence.content_hash(action, self.team_hash, seat.context.workspace)
-            != review.content_hash
-        ):
+            return self.denied(call, seat, verdict)
+        if review.decision != "edit" and self._has_changed(action, seat, review):
             inbox.void_review(self.journal, review, "what was approved has changed since")
             return self.journal.set_call(call, state="proposed", review="")
-        return self._start(call, seat, action)
+        return self._start(call, seat, tool, action)
+
+    def _has_changed(self, action: Action, seat: Seat, review: ReviewRow) -> bool:
+        now = evidence.content_hash(action, self.team_hash, seat.context.workspace)
+        return now != review.content_hash
+
+    def _resolved(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
+        """Go on as the human says: it happened, or it did not and does now."""
+        if review.answer == "done":
+            text = "A human confirmed that this was done; its output is lost."
+            return self.ended(call, seat, "done", text)
+        try:
+            tool, _ = seat.parse(call)
+        except ToolError as error:
+            return self.impossible(call, seat, error)
+        return self._start(call, seat, tool)
+
+    async def _answered(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
+        """Let a tool that asked its own question go on with the answer."""
+        tool = seat.tools.get(call.tool)
+        if tool is None or tool.effect == "read":
+            return await self._run(call, seat, review)
+        return self._start(call, seat, tool)  # `_run` finds the answer
 
     # -- doing --------------------------------------------------------------------------------
 
-    def _start(self, call: CallRow, seat: Seat, action: Action | None = None) -> CallRow:
-        sandbox = seat.context.sandbox
-        body: dict[str, JsonValue] = {
-            "agent": seat.agent,
-            "effect": call.effect,
-            "sandbox": sandbox.name if sandbox and call.effect == "execute" else "",
-        }
-        call = self.journal.set_call(
-            call,
-            "effect_started",
-            body,
-            state="started",
-            started_at=time.time(),
-            # A human may have edited them; what is kept is what happens.
-            arguments=call.arguments,
-            expected=evidence.expected(action) if action else call.expected,
-        )
-        if not seat.tools[call.tool].ends_thread:  # that the thread ends is told by the thread
-            label = self.redactor.text(evidence.label(action)) if action else ""
-            self.on_call(call, seat.agent, label)
-        return call
+    def _start(
+        self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None = None
+    ) -> CallRow:
+        self._check_owner(call, tool)
+        return self.started(call, seat, tool, action)
 
-    async def _run(self, call: CallRow, seat: Seat) -> CallRow:
-        try:
-            tool, args = self._parse(call, seat)
-        except ToolError as error:
-            return self._refused(call, seat, str(error))
-        return await self._outcome(call, seat, tool.run(args, self._context(call, seat)))
+    def _check_owner(self, call: CallRow, tool: AnyTool) -> None:
+        """A process that slept may have lost the run, and not know."""
+        if tool.effect != "read" and not self.may_act():
+            raise Fenced(f"run {self.journal.run} may have another owner: {call.address} waits")
 
-    async def _continue_tool(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
-        """Let a tool that asked its own question go on with the answer."""
+    async def _run(self, call: CallRow, seat: Seat, answer: ReviewRow | None = None) -> CallRow:
+        """Run the tool; `answer`: it goes on with the answer to its own question."""
         try:
-            tool, args = self._parse(call, seat)
+            tool, args = seat.parse(call)
         except ToolError as error:
-            return self._refused(call, seat, str(error))
-        return await self._outcome(
-            call, seat, tool.decided(args, self._context(call, seat), review)
-        )
+            return self.impossible(call, seat, error)
+        answer, context = answer or self._own_answer(call), seat.at(call)
+        self._check_owner(call, tool)
+        work = tool.decided(args, context, answer) if answer else tool.run(args, context)
+        return await self._outcome(call, seat, work)
+
+    def _own_answer(self, call: CallRow) -> ReviewRow | None:
+        """The answer to a question that the tool itself had asked before it started."""
+        review = inbox.get_review(self.journal.store, call.review) if call.review else None
+        if review is None or review.state != "decided" or review.kind in _OF_POLICY | {"unknown"}:
+            return None
+        return review
 
     async def _outcome(self, call: CallRow, seat: Seat, work: Awaitable[ToolResult]) -> CallRow:
         try:
             result = await work
         except NeedsReview as need:
-            await self._open(call, seat, need.question)
-            raise Waiting(call.address) from None
+            await self._ask(call, seat, need.question)
         except ToolError as error:
             result = ToolResult(str(error), is_error=True)
         except _OF_THE_RUN:
@@ -293,57 +239,20 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
             logger.exception("tool {} broke", call.tool)
             result = ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)
-        return self._end(call, seat, "failed" if result.is_error else "done", result.text)
+        return self.ended(call, seat, "failed" if result.is_error else "done", result.text)
 
     async def _recover(self, call: CallRow, seat: Seat) -> CallRow:
         """A dead owner had started this call: may it run again, or must a human say what happened?"""
         tool = seat.tools.get(call.tool)
         happened = evidence.happened(call, seat.context.workspace)
         if happened:
-            return self._end(call, seat, "done", "Done. (The run was interrupted right after it.)")
+            text = "Done. (The run was interrupted right after it.)"
+            return self.ended(call, seat, "done", text)
         # A write whose file is neither as before nor as after was overtaken: again, it would undo that.
         harmless = tool is not None and tool.effect == "read"
-        again = tool is not None and tool.repeatable and not call.expected
+        again = tool is not None and (tool.keyed or tool.repeatable) and not call.expected
         if tool is not None and (harmless or again or happened is False):
             return self.journal.set_call(
                 call, "effect_restarted", {"agent": seat.agent}, state="started"
             )
-        question = evidence.did_it_happen(call, seat.agent)
-        review = await self.open_review(question, {"state": "unknown"})
-        self.on_call(replace(call, state="unknown", review=review.id), seat.agent, question.title)
-        raise Waiting(call.address)
-
-    def _resolved(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
-        if review.answer == "done":
-            return self._end(
-                call, seat, "done", "A human confirmed that this was done; its output is lost."
-            )
-        return self._start(call, seat)
-
-    # -- ending -------------------------------------------------------------------------------
-
-    def _refused(self, call: CallRow, seat: Seat, text: str) -> CallRow:
-        """The call cannot even be judged: it does not happen."""
-        if text.startswith("Denied"):
-            verdict = Verdict("deny", "not-granted", text)
-            return self._denied(self._rule(call, seat, verdict), seat, text)
-        return self._end(call, seat, "failed", text)
-
-    def _denied(self, call: CallRow, seat: Seat, text: str) -> CallRow:
-        return self._end(call, seat, "denied", text)
-
-    def _end(self, call: CallRow, seat: Seat, state: str, text: str) -> CallRow:
-        text = self.redactor.text(plain(evidence.edit_note(call, self.journal.store) + text))
-        shown, whole = clip(text, call)
-        call = self.journal.set_call(
-            call,
-            "effect_ended" if state != "denied" else "refused",
-            {"agent": seat.agent, "state": state, "result": evidence.digest(text)},
-            state=state,
-            result=shown,
-            whole_result=whole,
-            is_error=state != "done",
-            ended_at=time.time(),
-        )
-        self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
-        return call
+        return await self._ask(call, seat, asking.did_it_happen(call, seat, self.policy), "unknown")

@@ -39,7 +39,8 @@ def test_every_command_is_there(journal: Journal) -> None:
     commands = journal.run("--help").out.partition("Commands:")[2].partition("Exit codes")[0]
     assert set(re.findall(r"^  (\w+)  ", commands, re.MULTILINE)) == {
         "run", "ask", "demo", "resume", "check", "inbox", "runs", "stop", "diff", "apply", "undo",
-        "cost",
+        "cost", "users", "whoami", "notify", "worker", "workers", "schema", "watch", "schedules",
+        "export", "purge",
     }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from crews.records.rows import Brief
+from crews.records.questions import Brief
+from crews.teams.spec import Stage
 from tests.cli.journal import Journal
 from tests.cli.terminal import Terminal
 from tests.support.written import DIFF, begun
@@ -111,6 +112,16 @@ def test_the_end_of_the_run_is_asked_twice(journal: Journal) -> None:
         terminal.expect("press s again")
         terminal.send("s")
         assert answer(terminal)["decision"] == "stop"
+
+
+def test_what_is_not_ours_to_decide_is_handed_up(journal: Journal) -> None:
+    chain = (Stage(role="a", within=3600), Stage(role="board", within=3600))
+    with asked(journal, chain=chain) as terminal:
+        assert "u escalate" in terminal.expect(PROMPT)
+        terminal.send("?")
+        assert "hand it to board now" in terminal.expect(PROMPT)
+        terminal.send("u")
+        assert answer(terminal)["decision"] == "escalate"
 
 
 @pytest.mark.parametrize("key", ["q", "\x1b", "\x03", "\x04"], ids=["q", "Esc", "^C", "^D"])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from inline_snapshot import snapshot
 
+from crews.records import days
+from crews.records.journal import Journal as RunJournal
+from crews.records.runs import get_run
 from tests.cli.journal import Journal
 from tests.support.written import worked
 
@@ -52,3 +57,54 @@ def test_several_runs_and_none(journal: Journal) -> None:
     assert lines[-1].split() == ["total", "6", "6,600", "$0.0060", "+", "unknown"]
     assert len(journal.run("cost", "--json", "--limit", "1").json) == 1
     assert journal.run("cost", "nothing").code == 2
+
+
+def days_of_two_teams(journal: Journal) -> None:
+    """Two days of one team and one of another, whose limit a human had moved."""
+    with journal.store() as store:
+        run = worked(store)
+        with store.writing() as connection:
+            days.add(connection, "shop", "2026-01-31", 1_500_000_000)
+            days.add(connection, "shop", "2026-02-01", None)
+            days.add(connection, "blog", "2026-02-01", 250_000_000)
+        days.extend(
+            RunJournal(store, run.id, get_run(store, run.id).epoch), "blog", "2026-02-01",
+            daily=Decimal(1), was=Decimal(1), to=Decimal(2), review="r",
+        )  # fmt: skip
+
+
+def test_what_teams_spent_per_day(journal: Journal) -> None:
+    assert journal.run("cost", "--by", "day").out == "Nothing was spent yet.\n"
+    days_of_two_teams(journal)
+    assert journal.run("cost", "--by", "day").out == snapshot("""\
+day (UTC)   team              money  extended by
+2026-02-01  blog            $0.2500      $1.0000
+2026-02-01  shop            unknown
+2026-01-31  shop            $1.5000
+total             $1.7500 + unknown
+""")
+    assert journal.run("cost", "--by", "team").out == snapshot("""\
+team   days              money
+blog      1            $0.2500
+shop      2  $1.5000 + unknown
+total     2  $1.7500 + unknown
+""")
+    assert "2026-01-31" not in journal.run("cost", "--by", "day", "--limit", "1").out
+
+
+def test_what_teams_spent_for_scripts(journal: Journal) -> None:
+    assert journal.run("cost", "--by", "day", "--json").json == []
+    days_of_two_teams(journal)
+    blog, shop, earlier = journal.run("cost", "--by", "day", "--json").json
+    assert (blog["team"], blog["cost_usd"], blog["extended_usd"]) == ("blog", 0.25, 1.0)
+    assert (shop["day"], shop["cost_usd"], shop["cost_usd_known_part"]) == ("2026-02-01", None, 0)
+    assert earlier["cost_usd"] == 1.5
+    blog, shop = journal.run("cost", "--by", "team", "--json").json
+    assert (blog["team"], blog["days"], blog["cost_usd"]) == ("blog", 1, 0.25)
+    assert (shop["days"], shop["cost_usd"], shop["cost_usd_known_part"]) == (2, None, 1.5)
+
+
+def test_a_run_has_no_days(journal: Journal) -> None:
+    found = journal.run("cost", "abc", "--by", "day")
+    assert found.code == 2
+    assert "--by adds up every run" in found.err

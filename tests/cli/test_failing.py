@@ -6,6 +6,7 @@ import pytest
 
 from crews.cli import failing
 from crews.errors import Denied
+from crews.settings import user_file
 from tests.cli.journal import Journal
 
 
@@ -47,3 +48,16 @@ def test_the_traceback_is_shown_on_request(
     monkeypatch.setenv("CREWS_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         failing.unexpected(error, as_json=False)
+
+
+def test_a_wrong_setting_is_said_in_two_lines(journal: Journal) -> None:
+    file = user_file()
+    file.parent.mkdir(parents=True)
+    file.write_text("[models.m]\nconcurrent = 0\n", encoding="utf-8")
+    ran = journal.run("runs")
+    assert ran.code == 2
+    assert ran.err == (
+        f"error: {file}: a setting cannot be used: `models.m.concurrent`: "
+        "input should be greater than 0\n  correct the value\n"
+    )
+    assert journal.run("runs", "--json").json["where"] == str(file)

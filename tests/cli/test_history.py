@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crews.records.runs import get_run
+from crews.records.workers import beat
 from crews.settings import load
 from crews.tools.copying import make_workspace, open_workspace
 from tests.cli.journal import Journal
@@ -52,8 +53,9 @@ def test_runs_are_listed(journal: Journal) -> None:
 
 def test_a_run_whose_process_is_gone_is_shown_as_interrupted(journal: Journal) -> None:
     with journal.store() as store:
-        begun(store).journal.set_run(owner="here/999999999/1")
-    assert "running" in journal.run("runs").out  # another host's process: nobody here can know
+        begun(store).journal.set_run(owner="there/999999999/1")
+        beat(store, "there/999999999/1", kind="worker", home="there")
+    assert "running" in journal.run("runs").out  # a process of another host, by its heartbeat
     with journal.store() as store:
         from crews.records.owner import this_process
 
@@ -115,7 +117,7 @@ def test_only_what_was_approved_is_applied_and_it_can_be_undone(
 def test_a_run_that_was_left_waits_for_nobody(journal: Journal) -> None:
     with journal.store() as store:
         run = begun(store)
-        run.journal.set_run(status="queued")
+        run.journal.set_run(status="queued", reason="interrupted")
     assert "interrupted" in journal.run("runs").out
 
 

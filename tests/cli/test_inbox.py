@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import re
 from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
 
-from crews.records.inbox import get_review
-from crews.records.rows import ReviewRow
+from crews.records import users
+from crews.records.inbox import get_review, open_review
+from crews.records.questions import ReviewRow
+from crews.records.users import Decider
+from crews.teams.spec import Stage
 from tests.cli.journal import Journal
-from tests.support.written import begun, worked
+from tests.support.written import a_question, begun, worked
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+NOBODY = Decider("nobody", frozenset(), every_role=True, signed_in="local")
 
 
 def opened(journal: Journal, **question: object) -> str:
@@ -187,3 +196,106 @@ def test_text_of_a_model_does_nothing_to_a_terminal(journal: Journal) -> None:
     assert "[bold red]x[/bold red]" in shown
     assert "command:\n    ⟨U+001B⟩[2J⟨U+001B⟩]0;owned⟨U+0007⟩[bold red]" in shown
     assert "new_key" in shown
+
+
+# -- who is asked, until when ---------------------------------------------------------------------
+
+
+def test_who_is_asked_until_when_and_who_looks_at_it(journal: Journal) -> None:
+    chain = (Stage(role="security", within=7200, remind=1800), Stage(role="board", within=86400))
+    with journal.store() as store:
+        run = begun(store)
+        review = open_review(run.journal, a_question(chain=chain, four_eyes=True)).id
+        users.add_user(store, "ann", roles=["security"], login=ME, by=NOBODY)
+    assert journal.run("inbox", "claim", review, "--for", "2h", "--json").json["claimed_by"] == (
+        "ann"
+    )
+    shown = journal.run("inbox", "show", review).out.replace(review, "ID").replace(run.id, "RUN")
+    shown = re.sub(r"(?<=until )[-\d]+ [\d:]+|(?<=due: in )\d h \d\d m", "TIME", shown)
+    assert shown.partition("brief:")[0] == snapshot("""\
+coder wants to run `make ship`
+review: ID (action) by coder at /0.0:0.1
+run: RUN: Make it faster
+stopped by: rule `commands-are-asked`: commands can do anything
+to be decided by: security, four eyes: not whoever started the run
+who may: ann
+chain:
+  - security: 2 h 00 m, reminded every 30 m 00 s <- now
+  - board: 1 d 00 h
+due: in TIME, then the next one is asked
+seen by: ann until TIME
+""")
+    listed = journal.run("inbox").out.splitlines()
+    assert listed[0].split() == [
+        "review",
+        "kind",
+        "state",
+        "since",
+        "due",
+        "role",
+        "seen",
+        "by",
+        "rule",
+        "what",
+    ]
+    assert re.search(r" in (2 h 00|1 h 59) m ", listed[1])
+    assert "security" in listed[1]
+    found = journal.run("inbox", "show", review, "--json").json
+    assert found["chain"] == [
+        {"role": "security", "within": 7200.0, "remind": 1800.0},
+        {"role": "board", "within": 86400.0, "remind": None},
+    ]
+    assert (found["stage"], found["may_decide"], found["four_eyes"]) == (0, ["ann"], True)
+    assert "T" in found["due_at"]
+    assert journal.run("inbox", "release", review).code == 0
+    assert journal.run("inbox", "release", review).code == 2
+
+
+def test_a_review_is_handed_up(journal: Journal) -> None:
+    chain = (Stage(role="a", within=60), Stage(role="board", within=60))
+    review = opened(journal, chain=chain)
+    assert (
+        "escalate: decide nothing: hand it to board now" in journal.run("inbox", "show", review).out
+    )
+    ran = journal.run("inbox", "escalate", review, "--reason", "too big")
+    assert (ran.code, ran.err) == (0, f"review {review}: handed to board\n")
+    assert decided(journal, review).stage == 1
+    assert "cannot be decided with `escalate`" in journal.run("inbox", "escalate", review).err
+
+
+def test_the_same_question_stands_once_and_is_decided_once(journal: Journal) -> None:
+    with journal.store() as store:
+        run = begun(store)
+        ids = [run.review(n).id for n in range(3)]
+        other = run.review(9, content_hash="d" * 64).id
+    listed = journal.run("inbox").out
+    assert f"{ids[0]} x3" in listed
+    assert ids[1] not in listed
+    assert other in listed
+    assert len(journal.run("inbox", "--json").json) == 4
+    assert f"asked: 3 times: one decision is for {ids[1]}, {ids[2]} too" in (
+        journal.run("inbox", "show", ids[0]).out
+    )
+    assert journal.run("inbox", "approve", ids[2], "--only").code == 0
+    assert decided(journal, ids[0]).state == "open"
+    assert journal.run("inbox", "approve", ids[0], "--for-run").code == 0
+    assert [decided(journal, i).scope for i in ids] == ["run", "run", ""]
+    assert decided(journal, other).state == "open"
+    assert "approve by grace for the whole run" in journal.run("inbox", "show", ids[0]).out
+
+
+def test_only_what_i_may_decide(journal: Journal) -> None:
+    security, anybody = opened(journal, role="security"), opened(journal)
+    assert len(journal.run("inbox", "--mine", "--json").json) == 2
+    journal.run("users", "add", "ann", "--login", ME)
+    assert [r["id"] for r in journal.run("inbox", "--mine", "--json").json] == [anybody]
+    journal.run("users", "role", "ann", "--add", "security")
+    mine = journal.run("inbox", "--mine", "--all", "--json").json
+    assert [r["id"] for r in mine] == [security, anybody]
+
+
+@pytest.mark.parametrize("lasts", ["0", "soon", "-5m", "9d", "1.5h", ""])
+def test_a_claim_needs_a_length_of_time(journal: Journal, lasts: str) -> None:
+    review = opened(journal)
+    assert journal.run("inbox", "claim", review, f"--for={lasts}").code == 2
+    assert decided(journal, review).claimed_by == ""

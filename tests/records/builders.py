@@ -12,7 +12,8 @@ from typing import Any
 
 from crews.records.inbox import Question
 from crews.records.journal import Journal
-from crews.records.rows import CallRow, ReviewKind, RunOptions, RunRow, ThreadRow, TurnRow
+from crews.records.questions import ReviewKind
+from crews.records.rows import CallRow, RunOptions, RunRow, ThreadRow, TurnRow
 from crews.records.runs import claim, new_run
 from crews.records.store import Store
 from crews.teams.spec import AgentSpec, Limits, PolicySpec, TaskSpec, TeamSpec

@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 from crews.errors import Fenced, StoreError
 from crews.records import audit, inbox, ledger
 from crews.records.journal import Journal
+from crews.records.ledger import Asked
 from crews.records.rows import CallRow, CallState, HandOver
 from crews.records.runs import claim
 from crews.records.store import Store, open_store
@@ -36,7 +37,7 @@ WRITES: dict[str, Write] = {
     "set_thread": lambda j: j.set_thread("/", step="x"),
     "compact_thread": lambda j: j.compact_thread("/", 1, 100),
     "end_thread": lambda j: j.end_thread("/", HandOver(summary="mine")),
-    "add_working_time": lambda j: j.add_working_time("/", 1.0),
+    "add_working_time": lambda j: j.add_working_time("/", (1.0, 1.0)),
     "record_turn": lambda j: j.record_turn(turn(j, number=1), [call(j, turn=1)]),
     "set_notice": lambda j: j.set_notice("/", 0, "mine"),
     "set_call": lambda j: j.set_call(call(j), state="done"),
@@ -47,7 +48,7 @@ WRITES: dict[str, Write] = {
     "void_review": lambda j: inbox.void_review(
         j, inbox.list_reviews(j.store, run=j.run)[0], "mine"
     ),
-    "reserve": lambda j: ledger.reserve(j, "/", 1, Spent(tokens=1, turns=1), (0, 0)),
+    "reserve": lambda j: ledger.reserve(j, Asked("/", 1, Spent(tokens=1, turns=1))),
     "give a reservation back": lambda j: ledger.release(j, "/", 0),
 }
 
@@ -58,7 +59,7 @@ def started(store: Store) -> Journal:
     thread(journal)
     journal.record_turn(turn(journal), [call(journal)])
     inbox.open_review(journal, question())
-    ledger.reserve(journal, "/", 0, Spent(tokens=1, turns=1), (0, 0))
+    ledger.reserve(journal, Asked("/", 0, Spent(tokens=1, turns=1)))
     return journal
 
 
@@ -72,7 +73,17 @@ def everything(store: Store) -> str:
 
 
 def test_every_way_to_write_is_tried() -> None:
-    reads = {"writing", "row", "stop_asked", "thread", "threads", "turns", "calls", "call"}
+    reads = {
+        "writing",
+        "row",
+        "stop_asked",
+        "thread",
+        "threads",
+        "turns",
+        "calls",
+        "calls_before",
+        "call",
+    }
     public = {n for n in vars(Journal) if not n.startswith("_")} - reads
     assert public == {n.partition(" ")[0] for n in WRITES} & set(vars(Journal))
 

@@ -61,7 +61,7 @@ def test_what_is_no_name_is_nobody() -> None:
 def test_a_folder_has_one_name_for_whoever_asks_first(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(lambda _: home_id(folder), range(32)))
+        names = set(pool.map(home_id, [folder] * 32))
     assert len(names) == 1
     assert names.pop() != home_id(tmp_path / "another")
     assert [one.name for one in folder.iterdir()] == ["home-id"]

@@ -10,9 +10,9 @@ from sqlalchemy import Table
 
 from crews.records import tables
 from crews.records.audit import AuditRow
+from crews.records.questions import ReviewRow
 from crews.records.rows import (
     CallRow,
-    ReviewRow,
     RunRow,
     ThreadRow,
     TurnRow,

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from crews.errors import Fenced, UsageError
 from crews.records import audit, inbox, ledger
 from crews.records.journal import Journal
+from crews.records.ledger import Asked
 from crews.records.rows import RunStatus
 from crews.records.runs import ask_stop, claim, get_run, list_runs, list_threads
 from crews.records.store import Store, open_store
@@ -20,6 +21,7 @@ from tests.records.builders import child, owned, question, run_of, thread
 OWNER = """
 import sys
 from crews.records.journal import Journal
+from crews.records.ledger import Asked
 from crews.records.runs import claim
 from crews.records.store import open_store
 with open_store(sys.argv[1]) as store:
@@ -124,7 +126,7 @@ def test_a_run_that_is_over_cannot_be_claimed(store: Store, status: RunStatus) -
 def test_what_a_dead_owner_had_reserved_counts_as_spent(store: Store) -> None:
     journal = owned(store)
     thread(journal)
-    assert ledger.reserve(journal, "/", 0, Spent(tokens=5, turns=1), (0, 0)) is None
+    assert ledger.reserve(journal, Asked("/", 0, Spent(tokens=5, turns=1))) is None
     claim(store, journal.run)
     with store.reading() as connection:
         assert connection.execute(select(spend.c.state)).scalar() == "lost"

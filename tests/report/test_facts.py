@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from crews.errors import UsageError
-from crews.records.rows import Brief, HandOver
+from crews.records.questions import Brief
+from crews.records.rows import HandOver
 from crews.records.store import Store, open_store
 from crews.report import report, timeline
 from crews.report.facts import covered, most_at_once

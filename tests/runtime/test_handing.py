@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from crews.records.rows import Brief, HandOver, ReviewRow
+from crews.records.questions import Brief, ReviewRow
+from crews.records.rows import HandOver
 from crews.runtime.handing import (
     BriefArgs,
     BriefTool,

@@ -14,7 +14,7 @@ import pytest
 import crews
 from crews.errors import KeyMissing, TapeMismatch, UsageError
 from crews.outcome import Answer, Result
-from crews.records.rows import ReviewRow
+from crews.records.questions import ReviewRow
 from crews.records.tape import load_tape
 from crews.runtime.models import ModelAnswer, ModelRequest
 from crews.runtime.tapes import Player, Recorder

@@ -16,7 +16,8 @@ from crews.errors import EXIT_OK, EXIT_WAITING
 from crews.records import audit
 from crews.records.inbox import list_reviews
 from crews.records.journal import Journal
-from crews.records.rows import FINISHED_CALL, CallRow, ReviewRow, RunRow, child_path
+from crews.records.questions import ReviewRow
+from crews.records.rows import FINISHED_CALL, CallRow, RunRow, child_path
 from crews.records.runs import list_runs
 from crews.records.store import Store, dump, open_store
 from crews.report import markdown

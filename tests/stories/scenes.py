@@ -29,7 +29,8 @@ from crews.cli import app
 from crews.records import audit, inbox
 from crews.records.audit import AuditRow
 from crews.records.journal import Journal
-from crews.records.rows import CallRow, Decision, RunRow, ThreadRow
+from crews.records.questions import Decision
+from crews.records.rows import CallRow, RunRow, ThreadRow
 from crews.records.runs import get_run, list_runs
 from crews.records.store import open_store
 from crews.teams.spec import TeamSpec

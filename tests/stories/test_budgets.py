@@ -7,8 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from crews.records.events import Event
 from crews.records.rows import CallRow
+from crews.records.store import open_store
+from crews.records.tables import spend
 from crews.runtime.models import price
 from crews.teams.spec import TeamSpec
 from tests.stories.players import (
@@ -156,6 +160,56 @@ def test_wall_time_counts_work_and_not_waiting() -> None:
         assert (
             again - result.usage.working_seconds < 1.2
         )  # asked again at once; the wait is not in it
+
+
+def test_work_is_written_down_with_every_turn() -> None:
+    """Whenever the process dies, all but the work of the turn under way has been counted."""
+    slow = Reply(LOOK.blocks, delay=0.2)
+    script = played(
+        {"boss": [plan(CHANGE), delegate("change"), finish()], "coder": [slow, slow, hand_over()]}
+    )
+    seen: list[tuple[float, float, float]] = []
+    with staged(script) as stage:
+
+        def on_event(event: Event) -> None:
+            if event.kind == "turn_ended" and event.agent == "coder":
+                stage.runs = [event.run]
+                coder, boss = stage.threads("coder")[0], stage.threads("boss")[0]
+                assert boss.working_seconds > 0
+                seen.append((event.at, coder.working_seconds, stage.row.working_seconds))
+
+        worked = stage.run(on_event=on_event).usage.working_seconds
+        (began, coder, run), *_, (ended, last, whole) = seen
+        assert coder >= 0.2
+        for found in (last - coder, whole - run):
+            assert 0.2 <= found <= ended - began + 0.05
+        assert whole <= worked
+        assert stage.threads("coder")[0].working_seconds <= worked
+
+
+def test_parallel_work_is_counted_once_for_the_run() -> None:
+    steps = [step(n) for n in ("a", "b", "c")]
+    slow = Reply(hand_over().blocks, delay=0.5)
+    script = played({"boss": [plan(*steps), delegate("a", "b", "c"), finish()], "coder": [slow]})
+    with staged(script, team(limits=limits(wall_seconds=60))) as stage:
+        began = time.monotonic()
+        worked = stage.run().usage.working_seconds
+        took = time.monotonic() - began
+        coders = [t.working_seconds for t in stage.threads("coder")]
+        assert min(coders) >= 0.5
+        assert worked <= took
+        assert sum(coders) > 1.5
+
+
+def test_nothing_is_sent_without_a_row_that_reserves_it() -> None:
+    """Also not what an agent says after a human refused to extend its limit."""
+    with staged(looking(9), walled("limits", turns=4)) as stage:
+        stage.run()
+        assert stage.go_on("reject").status == "completed"
+        assert len(stage.server.requests) > 4
+        with open_store(stage.settings.journal_url) as store, store.reading() as connection:
+            states = connection.execute(select(spend.c.state)).scalars().all()
+        assert states == ["settled"] * len(stage.server.requests)
 
 
 # -- one question ---------------------------------------------------------------------------------

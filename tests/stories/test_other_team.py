@@ -14,7 +14,8 @@ import crews
 from crews.demo.play import GOAL as GOAL_OF_THE_DEMO
 from crews.records import audit
 from crews.records.events import Event
-from crews.records.rows import ReviewRow, ThreadRow
+from crews.records.questions import ReviewRow
+from crews.records.rows import ThreadRow
 from crews.records.runs import list_threads
 from crews.records.store import open_store
 from crews.teams.loader import load_team

@@ -12,12 +12,11 @@ from sqlalchemy import update
 
 from crews.records.inbox import Question, decide, open_review
 from crews.records.journal import Journal
+from crews.records.questions import Brief, ReviewRow
 from crews.records.rows import (
-    Brief,
     CallRow,
     CallState,
     HandOver,
-    ReviewRow,
     RunOptions,
     ThreadKind,
     ThreadRow,
@@ -184,7 +183,8 @@ class Written:
 
     def decided(self, review: str, decision: Any, at: float, answer: str = "") -> None:
         """Decide a review."""
-        decide(self.store, review, decision, by="ada", answer=answer)
+        # The run that is written down here goes on by itself: nobody has to wake it.
+        decide(self.store, review, decision, by="ada", answer=answer, wake=_nobody)
         self._when(review, decided_at=START + at)
 
     def rule(self, call: CallRow, ruling: Ruling, rule: str, reason: str) -> None:
@@ -247,3 +247,8 @@ def worked(store: Store) -> Written:
     )  # fmt: skip
     run.journal.release("waiting", worked=14.5)
     return run
+
+
+def _nobody(connection: Connection, run: str) -> None:
+    """Wakes nobody."""
+    del connection, run

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -16,7 +17,8 @@ from crews.errors import Waiting
 from crews.records import audit, inbox
 from crews.records.inbox import Question
 from crews.records.journal import Journal
-from crews.records.rows import CallRow, Decision, ReviewRow
+from crews.records.questions import Decision, ReviewRow
+from crews.records.rows import CallRow
 from crews.records.runs import claim
 from crews.records.store import Store, open_store
 from crews.safety.action import Standing
@@ -102,6 +104,10 @@ def rule(ruling: Ruling, effect: Effect = "read", **rest: Any) -> Rule:
     )
 
 
+class _Died(BaseException):
+    pass
+
+
 @dataclass(slots=True)
 class Bench:
     """A gate over a real journal and a real workspace."""
@@ -113,6 +119,8 @@ class Bench:
     team_hash: str = "team"
     write_paths: tuple[str, ...] = ("**",)
     autonomy: int = 2
+    may_act: Callable[[], bool] = lambda: True
+    draining: Callable[[], bool] = lambda: False
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def gate(self) -> Gate:
@@ -130,6 +138,8 @@ class Bench:
             redactor=Redactor({"PASSWORD": SECRET}),
             open_review=open_review,
             on_call=on_call,
+            may_act=self.may_act,
+            draining=self.draining,
         )
 
     def seat(self, *tools: AnyTool) -> Seat:
@@ -176,6 +186,21 @@ class Bench:
     def decide(self, review: ReviewRow, decision: Decision, **more: Any) -> None:
         inbox.decide(self.store, review.id, decision, by="eve", **more)
 
+    def dies_in(self, call: CallRow, tool: AnyTool, *, after: bool = False) -> CallRow:
+        """Let the owner die in the middle of the call's effect: before it happens, or right `after` it."""
+        whole = tool.run
+
+        async def killed(args: Any, context: ToolContext) -> ToolResult:
+            if after:
+                await whole(args, context)
+            raise _Died
+
+        with mock.patch.object(tool, "run", killed), pytest.raises(_Died):
+            self.settle(call, tool)
+        row = self.now(call)
+        assert row.state == "started"
+        return row
+
     def now(self, call: CallRow) -> CallRow:
         row = self.journal.call(call.path, call.turn, call.place)
         assert row is not None
@@ -185,7 +210,7 @@ class Bench:
         """The same run in the hands of the next owner."""
         run = self.journal.run
         journal = Journal(self.store, run, claim(self.store, run))
-        return Bench(self.store, journal, self.workspace, self.policy)
+        return replace(self, journal=journal)
 
     def kinds(self) -> list[str]:
         """What the audit log says of calls, oldest first."""

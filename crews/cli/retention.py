@@ -1,0 +1,160 @@
+"""How is a run taken out as one file, and how are the contents of old runs removed?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crews.cli.common import Json, RunId, journal, seconds
+from crews.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crews.records.retention import Purged
+    from crews.records.rows import RunRow
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (export, purge):
+        app.command(command.__name__)(command)
+
+
+def export(
+    run: RunId,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: ./crews-RUN.zip"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    json: Json = False,
+) -> None:
+    """Write all that a run left into one zip file, secrets taken out, so that it can be checked later."""
+    from crews import api
+    from crews.cli.output import put, put_json, say
+    from crews.records.runs import get_run
+    from crews.report.export import export as write
+    from crews.runtime.retaping import tape_of
+    from crews.runtime.workflow import redactor_of
+
+    with journal() as (store, settings):
+        row = get_run(store, run)
+        target = output or Path(f"crews-{run}.zip")
+        redactor = redactor_of(settings)
+        here = row.purged_at is None and settings.run_folder(run).is_dir()
+        tape = tape_of(store, row, redactor) if row.purged_at is None else None
+        made = write(
+            store,
+            row,
+            redactor,
+            target,
+            changes=api.changes(run, settings) if here else None,
+            tape=(tape.text, tape.why) if tape else ("", ""),
+            force=force,
+        )
+    if json:
+        put_json(
+            {"path": str(made.path), "size": made.size, "sha256": made.sha256, "rows": made.counts,
+             "left_out": made.left_out}
+        )  # fmt: skip
+        return
+    put(str(made.path))
+    rows = ", ".join(f"{count:,} {name}" for name, count in made.counts.items())
+    say(f"{made.size:,} bytes, sha256 {made.sha256}\n{rows}")
+    for name, why in made.left_out.items():
+        say(f"without {name}: {why}")
+
+
+def purge(
+    older_than: Annotated[
+        str, typer.Option(metavar="TIME", help="Runs that ended longer ago: 90m, 12h or 30d.")
+    ] = "",
+    team: Annotated[str, typer.Option(metavar="NAME", help="Only runs of this team.")] = "",
+    run: Annotated[str, typer.Option(metavar="RUN", help="Only this run.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove the contents of ended runs for good; the audit log keeps every entry, with what it quotes."""
+    import time
+
+    from crews import api
+    from crews.cli.output import put_json
+    from crews.records.retention import purge as remove
+    from crews.records.retention import purgeable
+
+    if not (older_than or run):
+        raise UsageError("say which runs", hint="--older-than 30d, or --run RUN")
+    before = time.time() - seconds(older_than, "--older-than") if older_than else None
+    with journal() as (store, settings):
+        by = api.who(settings, store)
+        found = purgeable(store, settings, before=before, team=team, run=run)
+        if not dry_run and found and not yes:
+            _confirm(found, as_json=json)
+        done = [] if dry_run else [remove(store, settings, one.id, by) for one in found]
+    if json:
+        put_json(_as_json(found, done, dry_run=dry_run))
+    elif not found:
+        _say_nothing(run)
+    elif dry_run:
+        _tell(found)
+    else:
+        _tell_done(done)
+
+
+def _confirm(found: Sequence[RunRow], *, as_json: bool) -> None:
+    from crews.cli.output import has_human
+
+    if as_json or not has_human():
+        raise UsageError(f"this removes the contents of {_counted(len(found))} for good",
+                         hint="--yes does it, --dry-run shows which")  # fmt: skip
+    _tell(found, stream_is_talk=True)
+    typer.confirm("Remove them?", abort=True, err=True)
+
+
+def _tell(found: Sequence[RunRow], *, stream_is_talk: bool = False) -> None:
+    """Which runs would lose what."""
+    from crews.cli.history import run_table
+    from crews.cli.output import put, say
+
+    (say if stream_is_talk else put)(run_table(found))
+    say(f"the contents of {_counted(len(found))} would be removed; what the audit log quotes stays")
+    if applied := [r.id for r in found if r.applied_hash]:
+        say(f"applied changes that could not be undone any more: {', '.join(applied)}")
+
+
+def _tell_done(done: Sequence[Purged]) -> None:
+    from crews.cli.output import put, say
+
+    for one in done:
+        put(one.run)
+    say(f"the contents of {_counted(len(done))} are removed")
+    if elsewhere := [one.run for one in done if one.elsewhere]:
+        say(f"their folders are on another machine, purge them there: {', '.join(elsewhere)}")
+
+
+def _say_nothing(run: str) -> None:
+    from crews.cli.output import say
+
+    say(f"run {run} holds nothing more, or is not that old" if run else "no run is that old")
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} run{'' if number == 1 else 's'}"
+
+
+def _as_json(found: Sequence[RunRow], done: Sequence[Purged], *, dry_run: bool) -> dict[str, Any]:
+    if dry_run:
+        applied = [r.id for r in found if r.applied_hash]
+        return {"dry_run": True, "runs": [r.id for r in found], "loses_undo": applied}
+    return {
+        "dry_run": False,
+        "runs": [
+            {"run": p.run, "rows": p.counts, "sha256": p.sha256, "folder": p.folder,
+             "elsewhere": p.elsewhere}
+            for p in done
+        ],
+    }  # fmt: skip

@@ -1,0 +1,102 @@
+"""How is what happens to a call written down, and to whom is it told?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import JsonValue
+
+from crews.records.journal import Journal
+from crews.records.rows import FINISHED_CALL, CallRow
+from crews.records.store import dump
+from crews.safety.action import Action, Verdict
+from crews.safety.redact import Redactor
+from crews.tools import evidence
+from crews.tools.results import clip, plain
+from crews.tools.seat import AnyTool, Seat
+
+
+@dataclass(frozen=True, slots=True)
+class CallLog:
+    """Writes each step of a call into the journal before the next one is taken; no secret gets into it."""
+
+    journal: Journal
+    redactor: Redactor
+    on_call: Callable[[CallRow, str, str], None]
+    """Told of each change of a call's state: the row, the agent, one line of text."""
+
+    def refuse(self, call: CallRow, seat: Seat, rule: str, why: str) -> CallRow:
+        """Deny a call without asking policy; a call that has ended stays as it is."""
+        if call.state in FINISHED_CALL:
+            return call
+        call = self.ruled(call, seat, Verdict("deny", rule, why))
+        return self.ended(call, seat, "denied", f"Denied: {why}.")
+
+    def ruled(self, call: CallRow, seat: Seat, verdict: Verdict, standing: str = "") -> CallRow:
+        """Keep the verdict; the audit log, which nobody can clean later, gets no secret.
+
+        `standing`: the review whose approval holds for the call.
+        """
+        shown = dump(self.redactor.json(dict(call.args)))
+        return self.journal.rule_call(call, verdict, seat.agent, shown, standing)
+
+    def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
+        """Policy has denied it."""
+        text = f"Denied by policy ({verdict.rule}): {verdict.reason}"
+        return self.ended(call, seat, "denied", text)
+
+    def impossible(self, call: CallRow, seat: Seat, why: Exception) -> CallRow:
+        """The call cannot even be judged: it does not happen."""
+        text = str(why)
+        if not text.startswith("Denied"):
+            return self.ended(call, seat, "failed", text)
+        call = self.ruled(call, seat, Verdict("deny", "not-granted", text))
+        return self.ended(call, seat, "denied", text)
+
+    def started(
+        self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None = None
+    ) -> CallRow:
+        """The effect is about to happen; `action`: what it will do, where that was judged just now."""
+        sandbox = seat.context.sandbox
+        body: dict[str, JsonValue] = {
+            "agent": seat.agent,
+            "effect": call.effect,
+            "sandbox": sandbox.name if sandbox and call.effect == "execute" else "",
+            "key": seat.at(call).key if tool.keyed else "",
+        }
+        call = self.journal.set_call(
+            call,
+            "effect_started",
+            body,
+            state="started",
+            started_at=time.time(),
+            # A human may have edited them; what is kept is what happens.
+            arguments=call.arguments,
+            expected=evidence.expected(action) if action else call.expected,
+        )
+        if not tool.ends_thread:  # that the thread ends is told by the thread
+            label = self.redactor.text(evidence.label(action)) if action else ""
+            self.on_call(call, seat.agent, label)
+        return call
+
+    def ended(
+        self, call: CallRow, seat: Seat, state: Literal["done", "failed", "denied"], text: str
+    ) -> CallRow:
+        """The call has come to its end; `text` is what the model is told."""
+        text = self.redactor.text(plain(evidence.edit_note(call, self.journal.store) + text))
+        shown, whole = clip(text, call)
+        call = self.journal.set_call(
+            call,
+            "effect_ended" if state != "denied" else "refused",
+            {"agent": seat.agent, "state": state, "result": evidence.digest(text)},
+            state=state,
+            result=shown,
+            whole_result=whole,
+            is_error=state != "done",
+            ended_at=time.time(),
+        )
+        self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
+        return call

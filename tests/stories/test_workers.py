@@ -1,0 +1,182 @@
+"""Do several workers share the runs of one journal, and does one take over what another has lost?
+
+Workers are real processes; they are killed, frozen, woken and asked to end.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crews import api, work
+from crews.errors import UsageError
+from crews.outcome import Kickoff
+from crews.records import audit
+from crews.records.inbox import list_reviews
+from crews.records.runs import get_run
+from crews.records.workers import living
+from tests.stories.chaos import Storm
+from tests.stories.harbour import goal
+from tests.stories.lives import wait_for
+from tests.stories.pool import WorkerProcess
+
+TAKEOVER = 15.0
+"""Seconds within which another worker has to have taken a run over."""
+
+
+@pytest.fixture
+def storm(database: str, tmp_path: Path) -> Iterator[Storm]:
+    """Two workers on either database; nobody is killed before the test says so."""
+    url = database if database.startswith("postgresql") else ""
+    with Storm(tmp_path / "storm", url, workers=2) as found:
+        yield found
+
+
+def test_two_workers_share_the_runs(storm: Storm) -> None:
+    storm.concurrency = 2
+    storm.muster()
+    wait_for(lambda: len(living(storm.store)) == storm.workers)
+    runs = [storm.submit() for _ in range(4)]
+    until_ended(storm)
+    storm.check()
+    owners = {row.body for row in audit.entries(storm.store) if row.kind == "run_claimed"}
+    claimed_by = {body.partition('"owner":"')[2].partition('"')[0] for body in owners}
+    assert len(claimed_by) == 2
+    assert len(storm.server.requests) == len({r.sha256 for r in storm.server.requests})
+    assert {get_run(storm.store, run.id).status for run in runs} == {"completed"}
+
+
+def test_a_frozen_worker_is_taken_over_and_writes_nothing_when_it_wakes(storm: Storm) -> None:
+    storm.muster()
+    runs = [storm.submit() for _ in range(3)]
+    frozen = freeze(storm)
+    lost = [r.id for r in storm.runs() if f"/{frozen.pid}/" in r.owner]
+    epochs = {run: get_run(storm.store, run).epoch for run in lost}
+    began = time.monotonic()
+    wait_for(lambda: all(get_run(storm.store, r).epoch > epochs[r] for r in lost))
+    assert time.monotonic() - began < TAKEOVER
+
+    frozen.send(signal.SIGCONT)
+    # Whoever is asked what has become of an effect makes sure first that nobody is still about to make it.
+    wait_for(lambda: any(w.id.split("/")[1] == str(frozen.pid) for w in living(storm.store)))
+    time.sleep(1)
+    until_ended(storm)
+    storm.check()
+    claims = [row for row in audit.entries(storm.store) if row.kind == "run_claimed"]
+    for run in lost:  # once it was lost, the frozen one claimed it again at most by the queue
+        assert get_run(storm.store, run).status == "completed"
+    assert len(claims) >= len(runs)
+
+
+def test_a_worker_that_is_asked_to_end_finishes_its_calls_and_leaves_the_rest(storm: Storm) -> None:
+    storm.workers = 1
+    storm.muster()
+    storm.submit()
+    wait_for(lambda: len(storm.server.requests) >= 3)
+    leaving = storm.alive.pop()
+    leaving.send(signal.SIGTERM)
+    leaving.gone(30)
+    assert living(storm.store) == ()
+    run = storm.runs()[0]
+    assert run.status in {"queued", "waiting", "completed"}
+    assert run.owner == ""
+    storm.muster()
+    until_ended(storm)
+    storm.check()
+    assert not [r for r in list_reviews(storm.store, state=None) if r.kind == "unknown"]
+    assert len(storm.server.requests) == len({r.sha256 for r in storm.server.requests})
+
+
+def test_decided_while_no_worker_is_there_it_goes_on_when_one_comes(storm: Storm) -> None:
+    storm.workers = 1
+    storm.muster()
+    run = storm.submit()
+    wait_for(lambda: get_run(storm.store, run.id).status == "waiting")
+    storm.kill(storm.alive[0])
+    for review in list_reviews(storm.store):
+        api.decide(review.id, "approve", settings=storm.settings)
+    assert get_run(storm.store, run.id).status == "queued"
+    storm.muster()
+    until_ended(storm)
+    storm.check()
+
+
+def test_a_submission_is_one_run_however_often_it_is_made(storm: Storm) -> None:
+    first = storm.submit()
+    again = Kickoff(
+        goal(1),
+        team=storm.folder / "team",
+        workspace=storm.folder / "harbour",
+        apply=False,
+        submission="ship-1",
+    )
+    assert work.submit(again, storm.store, storm.settings).id == first.id
+    assert len(storm.runs()) == 1
+    other = Kickoff("Sink it.", team=storm.folder / "team", submission="ship-1")
+    with pytest.raises(UsageError, match="another goal"):
+        work.submit(other, storm.store, storm.settings)
+
+
+def test_a_delayed_run_begins_when_it_is_due(storm: Storm) -> None:
+    storm.workers = 1
+    storm.muster()
+    request = Kickoff(
+        goal(1), team=storm.folder / "team", workspace=storm.folder / "harbour", apply=False
+    )
+    wait_for(lambda: bool(living(storm.store)))
+    began = time.time()
+    run = work.submit(request, storm.store, storm.settings, delay=3.0)
+    wait_for(lambda: get_run(storm.store, run.id).epoch > 0)
+    started = get_run(storm.store, run.id).started_at or 0.0
+    assert started - began >= 3.0
+
+
+def freeze(storm: Storm) -> WorkerProcess:
+    """Stop a worker that is at work, at a moment at which the journal can still be written."""
+    while True:
+        victim = storm.at_work()
+        storm.let_pass(2, 0.05)
+        victim.send(signal.SIGSTOP)
+        if stopped(victim) and owns_something(storm, victim.pid) and can_be_written(storm):
+            return victim
+        victim.send(signal.SIGCONT)
+
+
+def stopped(victim: WorkerProcess) -> bool:
+    wait_for(lambda: victim.state == "T")
+    return True
+
+
+def owns_something(storm: Storm, pid: int) -> bool:
+    return any(f"/{pid}/" in run.owner for run in storm.runs())
+
+
+def can_be_written(storm: Storm) -> bool:
+    """Does the frozen one not hold SQLite's only lock? Nobody could take anything over then."""
+    import sqlite3
+
+    if storm.database_url:
+        return True
+    connection = sqlite3.connect(storm.settings.home / "crews.db", timeout=0.3)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def until_ended(storm: Storm) -> None:
+    """Decide what is asked, until every run has ended."""
+
+    def ended() -> bool:
+        storm.decide()
+        return all(run.status in {"completed", "failed", "stopped"} for run in storm.runs())
+
+    wait_for(ended)
