@@ -36,7 +36,7 @@ _PUBLIC = {
     "CrewsError": "crews.errors:CrewsError",
     "Event": "crews.records.events:Event",
     "Result": "crews.api:Result",
-    "Review": "crews.records.rows:ReviewRow",
+    "Review": "crews.records.questions:ReviewRow",
     "Run": "crews.records.rows:RunRow",
     "Settings": "crews.settings:Settings",
     "Team": "crews.teams.spec:TeamSpec",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from crews.records.inbox import Question, decide, open_review
 from crews.records.journal import Journal
