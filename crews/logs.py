@@ -52,6 +52,7 @@ def set_up(settings: Settings, *, verbose: bool = False) -> None:
     _to_file(settings)
     # Below INFO, HTTP libraries write down every request whole.
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
+    logging.captureWarnings(False)  # whoever has put another handler in the way since is passed by
     logging.captureWarnings(True)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import update
 
 import crews
 from crews import Event, Settings
 from crews.errors import KeyMissing, TeamError, UsageError, WorkspaceError
 from crews.records.runs import claim, list_runs
 from crews.records.store import open_store
+from crews.records.tables import runs
 from tests.records.builders import child
 from tests.stories.players import (
     delivery,
@@ -128,7 +130,9 @@ def test_a_run_that_is_over_is_not_run_again() -> None:
 OWNER = """
 import sys
 from crews.records.runs import claim
+from crews.records.tables import runs
 from crews.records.store import open_store
+from crews.records.tables import runs
 with open_store(sys.argv[1]) as store:
     claim(store, sys.argv[2])
     print("mine", flush=True)
@@ -155,6 +159,8 @@ def test_a_run_that_is_taken_over_meanwhile_is_an_error_and_no_signal(stage: Sta
         if event.kind == "thread_started" and event.agent == "coder":
             with open_store(stage.settings.journal_url) as store:
                 claim(store, event.run)
+                with store.writing() as connection:
+                    connection.execute(update(runs).values(owner="elsewhere.example/1/1"))
 
     with pytest.raises(UsageError, match="taken .* over"):
         stage.run(on_event=steal)

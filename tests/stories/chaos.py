@@ -116,12 +116,10 @@ class Storm:
             self.keep_busy()
             victim = self.at_work()
             self.let_pass(self._chance.randrange(4), self._chance.uniform(0.0, 0.2))
-            if self._chance.random() < 0.1:
+            if list_reviews(self.store) and self._chance.random() < 0.3:
                 self.leave_alone()
             else:
                 self.kill(victim)
-                if self._chance.random() < 0.5:
-                    self.decide()
             self.muster()
         end = time.monotonic() + patience
         while any(run.status not in {"completed", "failed", "stopped"} for run in self.runs()):
@@ -147,7 +145,6 @@ class Storm:
         """Let so many more requests be made, and then some time: a moment of the work, however slow the machine is."""
         wanted, end = len(self.server.requests) + requests, time.monotonic() + patience
         while len(self.server.requests) < wanted and time.monotonic() < end:
-            self.decide()
             time.sleep(0.01)
         time.sleep(seconds)
 
@@ -248,17 +245,16 @@ class Storm:
 
     def takeovers(self) -> Iterator[float]:
         """Seconds from a death to the next claim of each run that the dead had owned, if a worker was there."""
-        owners: dict[str, str] = {}
-        claimed_after: list[tuple[str, float, str]] = []
+        owner, lost = dict[str, str](), dict[str, float]()
         for row in audit.entries(self.store):
             if row.kind == "owner_lost":
-                claimed_after.append((row.run, row.at, row.body))
+                died = next((at for pid, at in self.deaths if pid in owner.get(row.run, "")), None)
+                if died is not None:
+                    lost[row.run] = died
             elif row.kind == "run_claimed":
-                owners[row.run] = row.body
-        for _, at, body in claimed_after:
-            died = next((when for pid, when in self.deaths if pid in body), None)
-            if died is not None:
-                yield at - died
+                owner[row.run] = row.body
+                if row.run in lost:
+                    yield row.at - lost.pop(row.run)
 
     # -- what must hold -----------------------------------------------------------------------
 

@@ -228,6 +228,17 @@ def _shared_server(note: Path) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
+def a_server() -> Generator[str]:
+    """URL of a server of one's own, outside of tests."""
+    server, lock = _new_server()
+    server.start()
+    try:
+        yield server.url()
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
 def fresh_database(server: str, template: str = "template0") -> Generator[str]:
     """A database on a server for as long as the context lasts: empty, or a copy of another there."""
     name = f"crews_test_{secrets.token_hex(8)}"
