@@ -59,8 +59,7 @@ def set_up(settings: Settings, *, verbose: bool = False) -> None:
 def adopt(library: str) -> None:
     """Have a library that logs by a handler of its own log its warnings where ours go."""
     log = logging.getLogger(library)
-    log.handlers[:] = [_ToLoguru()]
-    log.setLevel(logging.WARNING)
+    log.handlers[:] = [_ToLoguru(logging.WARNING)]
     log.propagate = False
 
 

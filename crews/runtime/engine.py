@@ -304,6 +304,7 @@ def working(engine: Engine, *, executor: str, activate: Activate, fire: Fire) ->
             "notification_listener_polling_interval_sec": 1.0,
             "scheduler_polling_interval_sec": 2.0,
             "enable_otlp": False,
+            "log_level": "WARNING",
         }
     )
     DBOS.launch()

@@ -115,7 +115,7 @@ class Storm:
         while self.kills < kills:
             self.keep_busy()
             victim = self.at_work()
-            self.let_pass(self._chance.randrange(4), self._chance.uniform(0.0, 0.2))
+            self.let_pass(self._chance.randrange(10), self._chance.uniform(0.0, 0.2))
             if list_reviews(self.store) and self._chance.random() < 0.3:
                 self.leave_alone()
             else:
