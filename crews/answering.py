@@ -11,7 +11,7 @@ from dataclasses import replace
 from crews.errors import CrewsError, Denied
 from crews.outcome import Answer, Asker
 from crews.records import inbox, people, rights
-from crews.records.chains import Wake
+from crews.records.chains import Tell, Wake
 from crews.records.owner import home_id
 from crews.records.questions import ReviewRow
 from crews.records.reviews import group_key
@@ -58,7 +58,12 @@ async def put_to(ask: Asker, run: str, store: Store, settings: Settings) -> bool
 
     Returns:
         False if nothing was decided, here or in another place.
+
+    Raises:
+        Denied: while they thought about it, this person ceased to be one whom the journal knows.
     """
+    from crews.notify import teller
+
     try:
         me = identified(store, settings)
     except Denied:  # somebody whom the journal does not know is asked nothing
@@ -70,8 +75,10 @@ async def put_to(ask: Asker, run: str, store: Store, settings: Settings) -> bool
         if inbox.get_review(store, review.id).state != "open":
             decided = True  # by somebody else
         elif answer is not None:
+            # They may have thought for hours: who they are by now decides.
+            me = identified(store, settings, about=f"{answer.decision} {review.id}")
             with waking(store, settings) as wake:
-                decided |= _take(answer, review, me, store, wake)
+                decided |= _take(answer, review, me, store, wake, teller(settings))
     return decided
 
 
@@ -89,7 +96,9 @@ def _counted(group: list[ReviewRow]) -> ReviewRow:
     return replace(group[0], title=group[0].title + more)
 
 
-def _take(answer: Answer, review: ReviewRow, me: Decider, store: Store, wake: Wake) -> bool:
+def _take(
+    answer: Answer, review: ReviewRow, me: Decider, store: Store, wake: Wake, tell: Tell
+) -> bool:
     """Write an answer down; False if the review stays open. A deadline may have been quicker than the human."""
     try:
         row = inbox.decide(
@@ -101,6 +110,7 @@ def _take(answer: Answer, review: ReviewRow, me: Decider, store: Store, wake: Wa
             edit=answer.edit,
             content_hash=review.content_hash,
             wake=wake,
+            tell=tell,
         )
     except CrewsError:
         now = inbox.get_review(store, review.id)

@@ -256,7 +256,7 @@ def decide(
         edit: What is to be done instead.
         by: A name to go by where the journal knows no users; with users, nobody's but one's own.
         content_hash: Hash of what the human was shown.
-        scope: `run`: the approval holds whenever this run wants the same again.
+        scope: `run`: the approval holds for this tool under these rules in all of this run, whatever its arguments.
         only: Decide this call alone, not the others that wait for the very same one.
         settings: Default: `settings.load()`; its `token` says who decides where there are users.
 
@@ -264,6 +264,8 @@ def decide(
         UsageError: unknown or decided review, a decision that it does not take, a missing reason.
         Denied: this person may not decide it.
     """
+    from crews.notify import teller
+
     settings = settings or settings_module.load()
     with open_store(settings.journal_url, patience=settings.patience) as store:
         me = identified(store, settings, by=by, about=f"{decision} {review}")
@@ -279,6 +281,7 @@ def decide(
                 scope=scope,
                 only=only,
                 wake=wake,
+                tell=teller(settings),
             )
 
 

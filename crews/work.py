@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ from crews.records.events import Listener, silent
 from crews.records.owner import home_id, this_process
 from crews.records.questions import ReviewRow
 from crews.records.rows import ENDED, RunRow
-from crews.records.runs import disown, ended, get_run, requeue, run_in
+from crews.records.runs import check_kept, disown, ended, get_run, requeue, run_in
 from crews.records.store import Store
 from crews.records.tail import Tail
 from crews.records.workers import LEASE, living
@@ -47,7 +48,7 @@ def make_worker(store: Store, settings: Settings, concurrency: int, said: Said) 
         from crews import notify
 
         await asyncio.to_thread(notify.collect, store, settings, now)
-        await notify.send_due(store, settings, now)
+        await notify.send_due(store, settings, time.time())
 
     made.duties = (keep_deadlines, tell) if settings.notify else (keep_deadlines,)
     return made
@@ -123,6 +124,7 @@ def leave_to_workers(run: str, store: Store, settings: Settings) -> bool:
     if not someone_works(store, settings):
         return False
     row = get_run(store, run)
+    check_kept(row)
     if row.status in {"completed", "stopped"}:
         raise ended(row)
     if row.status == "running":

@@ -142,7 +142,8 @@ def show(review: ReviewId, json: Json = False) -> None:
 def approve(
     review: ReviewId,
     for_run: Annotated[
-        bool, typer.Option("--for-run", help="The same again needs no question in this run.")
+        bool,
+        typer.Option("--for-run", help="And this tool under these rules, whatever its arguments."),
     ] = False,
     only: Only = False,
     resume: Resume = False,
@@ -188,12 +189,16 @@ def claim(
     from crews.answering import waking
     from crews.cli.common import seconds
     from crews.cli.output import moment
+    from crews.notify import teller
     from crews.records import claims
 
     with journal() as (store, settings):
         me = _me(store, settings, f"claim {review}")
         with waking(store, settings) as wake:
-            row = claims.claim(store, review, by=me, lasts=seconds(lasts, "--for"), wake=wake)
+            row = claims.claim(
+                store, review, by=me, lasts=seconds(lasts, "--for"), wake=wake,
+                tell=teller(settings),
+            )  # fmt: skip
     _told(row, f"review {review}: {row.claimed_by} looks at it until {moment(row.claimed_until)}",
           as_json=json)  # fmt: skip
 
@@ -280,10 +285,18 @@ def _decide(
     if row.state == "open":
         told = f"review {review}: handed to {row.role or 'the next stage of its chain'}"
     else:
-        told = (
-            f"review {review}: {decision} by {row.decided_by}\ngo on with: crews resume {row.run}"
-        )
+        told = f"review {review}: {decision} by {row.decided_by}\n{_goes_on(row.run)}"
     _told(row, told, as_json=as_json)
+
+
+def _goes_on(run: str) -> str:
+    """Who goes on with the run now."""
+    from crews.work import someone_works
+
+    with journal() as (store, settings):
+        if someone_works(store, settings):
+            return f"a worker goes on with it; look on with: crews watch {run}"
+    return f"go on with: crews resume {run}"
 
 
 def _told(row: ReviewRow, text: str, *, as_json: bool) -> None:

@@ -43,6 +43,8 @@ async def serve(store: Store, settings: Settings, concurrency: int) -> None:
 
     made = make_worker(store, settings, concurrency, _say)
     _say("", f"worker of {settings.home}: {concurrency} runs at once; SIGTERM or Ctrl-C drains it")
+    if not (settings.api_key or settings.auth_token or settings.base_url):
+        _say("", "no key: only runs with a tape can go on here; set ANTHROPIC_API_KEY")
     loop = asyncio.get_running_loop()
     got: list[int] = []
 

@@ -111,11 +111,10 @@ async def flush(store: Store, settings: Settings, *, seconds: float = 5.0) -> No
     """Collect and send, as far as `seconds` allow; never fails, the rest is sent by whoever comes next."""
     if not settings.notify:
         return
-    now = time.time()
     try:
         async with asyncio.timeout(seconds):
-            await asyncio.to_thread(collect, store, settings, now)
-            await send_due(store, settings, now, seconds=seconds * 0.8)
+            await asyncio.to_thread(collect, store, settings, time.time())
+            await send_due(store, settings, time.time(), seconds=seconds * 0.8)
     except TimeoutError:
         logger.warning("notifications: not all were sent within {:g} s", seconds)
     except Exception as error:  # noqa: BLE001  # the run matters more than the word of it

@@ -7,7 +7,7 @@ a human, or a sweep, comes by. A refusal is recorded although nothing is decided
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -70,7 +70,7 @@ def decide(
         answer: The reason of a rejection, or the answer to a question; required for both.
         edit: What is to be done instead; required for `edit`.
         content_hash: Hash of what the human was shown; refused if the review is about something else.
-        scope: `run`: an approved action is approved whenever this run wants it again.
+        scope: `run`: the approval holds for this tool under these rules in all of the run; see `tools.standing`.
         only: Leave the run's other open reviews of the very same action alone; else they are decided as well, those
             that this person may decide.
         wake: Has the run go on; called in the transaction of the decision.
@@ -113,6 +113,7 @@ def _decide_all(
 ) -> None:
     first, *others = (row,) if only else same_question(connection, row)
     _write(connection, first, ruling, hand)
+    ruling = replace(ruling, scope="")  # other rules may ask there, which nobody was shown
     for other in others:
         other = settle(connection, other, hand.now, hand.tell, hand.wake)
         takes = other.state == "open" and ruling.decision in other.choices

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -44,7 +45,7 @@ DeliveryState = Literal["due", "sent", "failed", "dropped"]
 
 _KINDS: Mapping[NotifyEvent, tuple[str, ...]] = {
     "review_opened": ("review_opened",),
-    "run_ended": ("run_released", "run_failed", "run_stopped", "stop_asked"),
+    "run_ended": ("run_released", "run_failed", "run_stopped", "stop_asked", "owner_lost"),
 }
 """Audit entries after which the event may have come about; whether it has, the rows say."""
 
@@ -237,7 +238,11 @@ def claim(store: Store, targets: Collection[str], now: float) -> tuple[DeliveryR
         mine = deliveries.c.target.in_(targets) | late
         if connection.execute(select(deliveries.c.id).where(due, mine).limit(1)).first() is None:
             return ()
+    asked = time.monotonic()
     with store.writing() as connection:
+        now += (
+            time.monotonic() - asked
+        )  # a lease that began before the wait for the lock could be over
         for row in _rows(connection, due & late & deliveries.c.target.not_in(targets)):
             _settle(connection, row, "failed", now, "nobody has a target of this name any more")
         rows = tuple(

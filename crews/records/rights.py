@@ -41,7 +41,7 @@ def refusal(
     return (
         _without_role(review, decider)
         or _same_eyes(connection, review, decider)
-        or _claimed(review, decider, now)
+        or _claimed(connection, review, decider, now)
     )
 
 
@@ -110,12 +110,22 @@ def _names(connection: Connection, decider: Decider) -> set[str]:
     return {decider.name, login, login.rpartition("/")[2]} - {""}
 
 
-def _claimed(review: ReviewRow, decider: Decider, now: float) -> Denied | None:
+def _claimed(
+    connection: Connection, review: ReviewRow, decider: Decider, now: float
+) -> Denied | None:
     other = claimed_by(review, now)
-    if other in {"", decider.name}:
+    if other in {"", decider.name} or not _could_decide(connection, review, other):
         return None
     return Denied(f"`{other}` is looking at review `{review.id}`",
                   hint=f"wait until they are done, or ask them for `crews inbox release {review.id}`")  # fmt: skip
+
+
+def _could_decide(connection: Connection, review: ReviewRow, name: str) -> bool:
+    """Has who claimed it still the right to decide? Who lost that keeps nobody waiting."""
+    if not users.are_known(connection):
+        return True
+    person = next((p for p in users.people(connection) if p.name == name), None)
+    return person is not None and _without_role(review, _as_decider(person)) is None
 
 
 def claimed_by(review: ReviewRow, now: float) -> str:

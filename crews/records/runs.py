@@ -187,7 +187,8 @@ def claim(store: Store, run: str) -> int:
                 status="running",
                 reason="",
                 exit_code=None,
-                stop_asked=False,
+                # Somebody asked its owner to end it, who died before they did: that wish stands.
+                stop_asked=bool(row.stop_asked) and row.status == "running",
                 woken=False,
                 started_at=row.started_at or time.time(),
             )
@@ -260,6 +261,7 @@ def ask_stop(store: Store, run: str) -> RunRow:
 def requeue(connection: Connection, run: str) -> None:
     """Let the workers take a run that stands still: waiting, interrupted, or failed."""
     mine = (runs.c.id == run) & runs.c.status.in_(("queued", "waiting", "failed"))
+    mine &= runs.c.purged_at.is_(None)
     connection.execute(update(runs).where(mine).values(status="queued", reason="", owner=""))
 
 

@@ -166,8 +166,10 @@ class Engine:
         mark_woken(connection, run)
         row = run_in(connection, run)
         kept = row.status != "running" and bool(row.owner) and alive(connection, row.owner)
-        if self._ready and not kept:
-            self.enqueue(connection, row, self._known_queue(row), f"woken-{secrets.token_hex(4)}")
+        queue = self._known_queue(row)
+        # Where no worker looks nothing would ever begin: then a worker finds the run by its row, and makes the queue.
+        if self._ready and not kept and (queue.endswith("/") or self._dbos().retrieve_queue(queue)):
+            self.enqueue(connection, row, queue, f"woken-{secrets.token_hex(4)}")
 
     def _known_queue(self, run: RunRow) -> str:
         limits = run.spec.policy.queue

@@ -19,7 +19,7 @@ from crews.runtime.handing import accepted, result_question
 from crews.runtime.scene import Scene
 from crews.safety.action import Action, Finding, Verdict
 from crews.safety.policy import judge
-from crews.tools.asking import all_of, named
+from crews.tools.asking import all_of, further, named
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.changeset import ChangeSet, change_set
 from crews.tools.workspace import Workspace
@@ -116,7 +116,7 @@ class FinishTool(Tool[FinishArgs]):
             inbox.void_review(self._scene.journal, review, "the change set has changed since")
             return await self.run(args, context)
         if wanted.hash != changes.hash:
-            self._take_over(changes, wanted, context)
+            self._take_over(args, context, review, changes, wanted)
         if wanted.is_empty:
             return ToolResult("Finished. A human left every change out.")
         return self._release(wanted)
@@ -236,12 +236,15 @@ class FinishTool(Tool[FinishArgs]):
         """
         journal = self._scene.journal
         reviews = inbox.list_reviews(journal.store, run=journal.run, state="decided")
-        asked = {r.address for r in reviews if r.kind in {"action", "plan"}}
+        asked: dict[str, list[ReviewRow]] = {}
+        for review in (r for r in reviews if r.kind in {"action", "plan"}):
+            asked.setdefault(review.address, []).append(review)
+        policy = self._scene.team.policy
         return [
             c
             for c in journal.calls()
             if c.ruling == "ask"
-            and c.address not in asked
+            and (c.address not in asked or further(c.ruled_by, asked[c.address], policy))
             and (c.state == "done" or _may_have_changed(c))
         ]
 
@@ -252,11 +255,22 @@ class FinishTool(Tool[FinishArgs]):
 
     # -- after the human ----------------------------------------------------------------------
 
-    def _take_over(self, changes: ChangeSet, wanted: ChangeSet, context: ToolContext) -> None:
+    def _take_over(
+        self,
+        args: FinishArgs,
+        context: ToolContext,
+        review: ReviewRow,
+        changes: ChangeSet,
+        wanted: ChangeSet,
+    ) -> None:
         """Have policy judge what the human wrote, and the workspace follow it."""
         verdict = self._judge(wanted, context)
         if verdict.ruling == "deny":
             raise ToolError(f"Denied by policy after the edit ({verdict.rule}): {verdict.reason}")
+        if further(verdict.asking, [review], self._scene.team.policy):
+            become(self._scene.workspace, changes, wanted)
+            reviewed = str(review.about.get("reviewed_by", ""))
+            raise NeedsReview(self._question(args, context, wanted, verdict, reviewed))
         self._scene.journal.set_run(approved_hash=wanted.hash)
         become(self._scene.workspace, changes, wanted)
 

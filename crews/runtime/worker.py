@@ -191,7 +191,12 @@ class Worker:
             if self._rests.get(row.id, (0.0, 0.0))[0] <= now
         ]
         for row in ready_without_activation(self.engine, ready):
-            self.engine.queue_again(row)
+            try:
+                self.engine.queue_again(row)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one run must not hold the others up
+                self._failed(row.id, error)
 
     def _is_alive(self, owner: str) -> bool:
         return workers.is_alive(self.store, owner)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crews.records.inbox import Question
+from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow
 from crews.safety.action import Action, Verdict
 from crews.teams.spec import PolicySpec
@@ -81,6 +82,12 @@ def all_of(roles: Iterable[str]) -> str:
 def rules_of(question: Question) -> tuple[str, ...]:
     """Every rule that asks a question; the first one alone may not name who must be asked."""
     return tuple(question.subject.get(RULES) or (question.rule,))
+
+
+def further(asking: Iterable[str], reviews: Iterable[ReviewRow], policy: PolicySpec) -> bool:
+    """Does a rule of the team ask for which none of these reviews was opened? Its people have not decided."""
+    decided = {name for r in reviews for name in r.about.get(RULES) or (r.rule,)}
+    return not {rule.name for rule in policy.rules} & set(asking) <= decided
 
 
 def _as_far_as_known(call: CallRow, seat: Seat) -> Action | None:

@@ -68,8 +68,12 @@ def _diff(change: FileChange) -> str:
 
 def edit_note(call: CallRow, store: Store) -> str:
     """What the model is told first, where a human changed its arguments; empty: nobody did."""
-    review = inbox.get_review(store, call.review) if call.review else None
-    if review is None or review.decision != "edit" or review.kind not in {"action", "plan"}:
+    if not call.review:
+        return ""
+    # What was edited may have been asked about once more: the call's review is the last one.
+    decided = inbox.list_reviews(store, run=call.run, state="decided")
+    mine = [r for r in decided if r.address == call.address and r.kind in {"action", "plan"}]
+    if not any(r.decision == "edit" for r in mine):
         return ""
     return f"A human changed the arguments: <human>{call.arguments}</human>\n"
 

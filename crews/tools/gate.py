@@ -169,8 +169,18 @@ class Gate(CallLog):
             call = self.ruled(call, seat, verdict)  # the log gets the arguments that a human wrote
         if verdict.ruling == "deny":
             return self.denied(call, seat, verdict)
-        if review.decision != "edit" and self._has_changed(action, seat, review):
-            inbox.void_review(self.journal, review, "what was approved has changed since")
+        more = asking.further(verdict.asking, [review], self.policy)
+        if review.decision == "edit":
+            # Who may decide one rule's question cannot write what another rule asks others about.
+            again = more and not verdict.deferred
+            return (
+                self.journal.set_call(call, state="proposed")
+                if again
+                else self._start(call, seat, tool, action)
+            )
+        if more or self._has_changed(action, seat, review):
+            why = "other rules ask by now" if more else "what was approved has changed since"
+            inbox.void_review(self.journal, review, why)
             return self.journal.set_call(call, state="proposed", review="")
         return self._start(call, seat, tool, action)
 

@@ -69,6 +69,8 @@ class Storm:
     workers: int = 3
     concurrency: int = 4
     seed: int = 20261121
+    lent: Pool | None = None
+    """Forks the workers; without one the storm makes its own."""
     settings: crews.Settings = field(init=False)
     store: Store = field(init=False)
     server: MessagesServer = field(init=False)
@@ -95,7 +97,8 @@ class Storm:
             user="ada",
         )
         self.store = enter(open_store(self.settings.journal_url))
-        self.pool = enter(Pool(self.folder / "pool", {"HARBOUR_LEDGER": str(self.ledger)}))
+        self.pool = self.lent or enter(Pool(self.folder / "pool"))
+        self._stack.callback(self.pool.clear)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -156,6 +159,7 @@ class Storm:
             database_url=self.database_url,
             concurrency=self.concurrency,
             log=str(self.folder / "workers.log"),
+            ledger=str(self.ledger),
         )
         while len(self.alive) < self.workers:
             self.alive.append(self.pool.start(place))

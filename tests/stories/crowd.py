@@ -44,7 +44,9 @@ def _copy(connection: Connection, table: Table, run: str, names: list[str]) -> N
 def _renamed(table: Table, row: dict[str, Any], run: str, name: str) -> dict[str, Any]:
     """A row that belongs to another run; ids of reviews begin with their run's."""
     changed = {
-        column: value.replace(run, name, 1) if isinstance(value, str) and value.startswith(run) else value
+        column: value.replace(run, name, 1)
+        if isinstance(value, str) and value.startswith(run)
+        else value
         for column, value in row.items()
     }
     if table is runs:

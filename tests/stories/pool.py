@@ -20,7 +20,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -41,6 +40,8 @@ class Place:
     database_url: str = ""
     concurrency: int = 4
     log: str = "/dev/null"
+    ledger: str = ""
+    """Where the harbour's tools leave their lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,8 @@ class WorkerProcess:
 class Pool:
     """The process that forks; a context manager, which leaves no worker behind."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._env = env or {}
         self._process: subprocess.Popen[bytes] | None = None
         self.started: list[WorkerProcess] = []
 
@@ -90,7 +90,7 @@ class Pool:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __spec__.name],
             cwd=self._folder,
-            env={**clean(os.environ, self._folder), **self._env, "PYTHONPATH": str(ROOT)},
+            env={**clean(os.environ, self._folder), "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -99,10 +99,15 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self.started:
-            worker.send(signal.SIGKILL)
+        self.clear()
         if self._process is not None:
             self._process.communicate()
+
+    def clear(self) -> None:
+        """Kill every worker that is left."""
+        for worker in self.started:
+            worker.kill()
+        self.started.clear()
 
     def start(self, place: Place) -> WorkerProcess:
         """Fork a worker."""
@@ -151,6 +156,7 @@ def _be_a_worker(place: Place) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for old, new in ((0, nothing), (1, log), (2, log)):
             os.dup2(new, old)
+        os.environ["HARBOUR_LEDGER"] = place.ledger
         code = work(place)
     except BaseException:
         import traceback

@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 
 from tests.stories.chaos import Storm
+from tests.stories.pool import Pool
 
 KILLS = 12
 
 
 def test_whatever_dies_every_run_ends_and_nothing_is_done_twice(
-    database: str, tmp_path: Path
+    database: str, tmp_path: Path, pool: Pool
 ) -> None:
     url = database if database.startswith("postgresql") else ""
-    with Storm(tmp_path / "storm", url) as storm:
+    with Storm(tmp_path / "storm", url, lent=pool) as storm:
         toll = storm.rage(KILLS, patience=150.0)
         sys.stdout.write(f"{toll}\n")
         storm.check()

@@ -18,15 +18,16 @@ from crews.records.workers import living
 from tests.stories.chaos import Storm
 from tests.stories.crowd import multiply
 from tests.stories.lives import wait_for
+from tests.stories.pool import Pool
 
 WAITING = 10_000
 
 
 @pytest.fixture
-def crowd(database: str, tmp_path: Path) -> Iterator[tuple[Storm, list[str]]]:
+def crowd(database: str, tmp_path: Path, pool: Pool) -> Iterator[tuple[Storm, list[str]]]:
     """A worker, and ten thousand runs that wait in the middle of a delegation."""
     url = database if database.startswith("postgresql") else ""
-    with Storm(tmp_path / "storm", url, workers=1) as storm:
+    with Storm(tmp_path / "storm", url, workers=1, lent=pool) as storm:
         storm.muster()
         run = storm.submit()
         wait_for(lambda: get_run(storm.store, run.id).status == "waiting")

@@ -22,17 +22,17 @@ from crews.records.workers import living
 from tests.stories.chaos import Storm
 from tests.stories.harbour import goal
 from tests.stories.lives import wait_for
-from tests.stories.pool import WorkerProcess
+from tests.stories.pool import Pool, WorkerProcess
 
 TAKEOVER = 15.0
 """Seconds within which another worker has to have taken a run over."""
 
 
 @pytest.fixture
-def storm(database: str, tmp_path: Path) -> Iterator[Storm]:
+def storm(database: str, tmp_path: Path, pool: Pool) -> Iterator[Storm]:
     """Two workers on either database; nobody is killed before the test says so."""
     url = database if database.startswith("postgresql") else ""
-    with Storm(tmp_path / "storm", url, workers=2) as found:
+    with Storm(tmp_path / "storm", url, workers=2, lent=pool) as found:
         yield found
 
 
