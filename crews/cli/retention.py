@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crews.cli.common import Json, RunId, journal, seconds
-from crews.errors import UsageError
+from crews.errors import UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,13 @@ def purge(
         found = purgeable(store, settings, before=before, team=team, run=run)
         if not dry_run and found and not yes:
             _confirm(found, as_json=json)
-        done = [] if dry_run else [remove(store, settings, one.id, by) for one in found]
+        done: list[Purged] = []
+        stuck: list[WorkspaceError] = []
+        for one in () if dry_run else found:
+            try:
+                done.append(remove(store, settings, one.id, by))
+            except WorkspaceError as error:  # the folder of one keeps no other
+                stuck.append(error)
     if json:
         put_json(_as_json(found, done, dry_run=dry_run))
     elif not found:
@@ -103,6 +109,8 @@ def purge(
         _tell(found)
     else:
         _tell_done(done)
+    if stuck:
+        raise stuck[0]
 
 
 def _confirm(found: Sequence[RunRow], *, as_json: bool) -> None:

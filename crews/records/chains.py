@@ -18,7 +18,7 @@ from crews.records.questions import Decision, ReviewRow
 from crews.records.reviews import choices, read_review
 from crews.records.store import Store, dump
 from crews.records.tables import reviews
-from crews.teams.spec import PolicySpec, Stage
+from crews.teams.spec import Chain, PolicySpec, Stage
 
 DEADLINE = "the deadline"
 """Who has decided where nobody did; no person can have this name."""
@@ -46,12 +46,26 @@ def for_rule(policy: PolicySpec, rule_names: Sequence[str]) -> tuple[tuple[Stage
 
     Returns:
         The stages of the first rule that names a chain, else of the chain `default`, else none: the review then
-        waits for as long as it takes. And whether any of the rules wants four eyes.
+        waits for as long as it takes. A stage's people decide together with the `role` of each rule whose own
+        chain names nobody. And whether any of the rules wants four eyes.
     """
     rules = [rule for name in rule_names for rule in policy.rules if rule.name == name]
     named = next((rule.chain for rule in rules if rule.chain), "")
     chain = policy.chain(named) or policy.chain("")
-    return (chain.stages if chain else ()), any(rule.four_eyes for rule in rules)
+    own = [rule.role for rule in rules if rule.role and not _names_people(policy.chain(rule.chain))]
+    stages = tuple(_joined(stage, own) for stage in (chain.stages if chain else ()))
+    return stages, any(rule.four_eyes for rule in rules)
+
+
+def _names_people(chain: Chain | None) -> bool:
+    return chain is not None and any(stage.role for stage in chain.stages)
+
+
+def _joined(stage: Stage, roles: Sequence[str]) -> Stage:
+    """The chain of one rule does not speak for the people of another."""
+    if not stage.role:
+        return stage  # it asks whom the review names, and those are all of them
+    return stage.model_copy(update={"role": ", ".join(dict.fromkeys((stage.role, *roles)))})
 
 
 def opening(stages: tuple[Stage, ...], role: str, now: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Whose contents may go, what goes with them, and what stays for ever?
 
-Purging a run removes what was said and done in it: its threads, turns, calls and spend, its goal, inputs, team
+Purging a run removes what was said and done in it: its threads, turns, calls and settled spend, its goal, inputs, team
 and summary, what its reviews asked and were answered, the bodies of its notifications, and its folder. The
 run's row stays with its status, times and totals, and each review's row with who decided what and when. The
 audit log keeps every entry as it was written, also those that quote a goal, an argument, a reason or an answer:
@@ -132,6 +132,10 @@ def _empty(connection: Connection, row: RunRow) -> tuple[dict[str, int], str]:
     counts: dict[str, int] = {}
     for table in (*_REMOVED, *_EMPTIED):
         mine = (table.c.id if table is runs else table.c.run) == row.id
+        if (
+            table is spend
+        ):  # what a death cut off counts against its day for good, and says nothing of what it was
+            mine &= spend.c.state != "lost"
         found = connection.execute(select(table).where(mine).order_by(*table.primary_key)).all()
         for one in found:
             digest.update(f"{dump([table.name, dict(one._mapping)])}\n".encode())  # pyright: ignore[reportPrivateUsage]
