@@ -289,7 +289,7 @@ def apply(run: str, store: Store, settings: Settings) -> ChangeSet:
     """Apply a run's approved change set to the user's folder.
 
     Raises:
-        Denied: nobody approved these changes.
+        Denied: nobody approved these changes, or the journal knows users and this is none of them.
         WorkspaceError: the user's files have changed since the run copied them.
     """
     from crews.runtime.delivery import deliver
@@ -300,14 +300,19 @@ def apply(run: str, store: Store, settings: Settings) -> ChangeSet:
     if row.asked.observe:
         raise Denied(f"run `{run}` was for observation only: its changes are never applied",
                      hint=f"`crews diff {run}` prints them as a patch")  # fmt: skip
-    return deliver(store, settings, row)
+    return deliver(store, settings, row, by=who(settings, store))
 
 
 def undo(run: str, store: Store, settings: Settings) -> tuple[str, ...]:
-    """Take an applied change set back; returns the paths that were restored."""
+    """Take an applied change set back; returns the paths that were restored.
+
+    Raises:
+        Denied: the journal knows users and this is none of them.
+        WorkspaceError: the user's files have changed since.
+    """
     from crews.runtime.delivery import take_back
 
-    return take_back(store, settings, get_run(store, run))
+    return take_back(store, settings, get_run(store, run), by=who(settings, store))
 
 
 def who(settings: Settings, store: Store) -> str:

@@ -149,11 +149,12 @@ def report(run: RunId, json: Json = False) -> None:
 
 def stop(run: RunId, json: Json = False) -> None:
     """End a run: at its next step, or at once if nobody works on it."""
+    from crews import api
     from crews.cli.output import put_json, say
     from crews.records.runs import ask_stop
 
-    with journal() as (store, _):
-        row = ask_stop(store, run)
+    with journal() as (store, settings):
+        row = ask_stop(store, run, by=api.who(settings, store))
     if json:
         from crews.cli.shapes import run_shape
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from crews.records.retention import Purged
     from crews.records.rows import RunRow
+    from crews.records.store import Store
+    from crews.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +85,6 @@ def purge(
 
     from crews import api
     from crews.cli.output import put_json
-    from crews.records.retention import purge as remove
     from crews.records.retention import purgeable
 
     if not (older_than or run):
@@ -94,13 +95,7 @@ def purge(
         found = purgeable(store, settings, before=before, team=team, run=run)
         if not dry_run and found and not yes:
             _confirm(found, as_json=json)
-        done: list[Purged] = []
-        stuck: list[WorkspaceError] = []
-        for one in () if dry_run else found:
-            try:
-                done.append(remove(store, settings, one.id, by))
-            except WorkspaceError as error:  # the folder of one keeps no other
-                stuck.append(error)
+        done, stuck = ([], None) if dry_run else _remove(found, store, settings, by)
     if json:
         put_json(_as_json(found, done, dry_run=dry_run))
     elif not found:
@@ -109,8 +104,24 @@ def purge(
         _tell(found)
     else:
         _tell_done(done)
-    if stuck:
-        raise stuck[0]
+    if stuck is not None:
+        raise stuck
+
+
+def _remove(
+    found: Sequence[RunRow], store: Store, settings: Settings, by: str
+) -> tuple[list[Purged], WorkspaceError | None]:
+    """Purge each, whatever becomes of the others; the first folder that would not go."""
+    from crews.records.retention import purge
+
+    done: list[Purged] = []
+    stuck: WorkspaceError | None = None
+    for one in found:
+        try:
+            done.append(purge(store, settings, one.id, by))
+        except WorkspaceError as error:
+            stuck = stuck or error
+    return done, stuck
 
 
 def _confirm(found: Sequence[RunRow], *, as_json: bool) -> None:

@@ -230,8 +230,8 @@ def fail_run(store: Store, run: str, reason: str, exit_code: int) -> None:
         audit.append(connection, run, "run_failed", {"reason": reason})
 
 
-def ask_stop(store: Store, run: str) -> RunRow:
-    """Have a run end: at its owner's next step, or at once if nobody works on it."""
+def ask_stop(store: Store, run: str, by: str = "") -> RunRow:
+    """Have a run end: at its owner's next step, or at once if nobody works on it. `by`: who wants it."""
     with store.writing() as connection:
         # Read under the write lock: an owner that lets go meanwhile would not see the wish.
         row = connection.execute(select(runs).where(runs.c.id == run)).first()
@@ -254,7 +254,7 @@ def ask_stop(store: Store, run: str) -> RunRow:
                 )
             )
             close_questions(connection, run)
-        audit.append(connection, run, "stop_asked", {})
+        audit.append(connection, run, "stop_asked", {"by": by} if by else {})
     return get_run(store, run)
 
 

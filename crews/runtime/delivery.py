@@ -19,8 +19,10 @@ from crews.tools.changeset import ChangeSet, change_set
 from crews.tools.copying import open_workspace
 
 
-def deliver(store: Store, settings: Settings, row: RunRow) -> ChangeSet:
+def deliver(store: Store, settings: Settings, row: RunRow, by: str = "") -> ChangeSet:
     """Apply a run's approved change set; applying it twice does nothing more.
+
+    `by`: who asked for it afterwards; empty: the approval itself did.
 
     Raises:
         Denied: a human has not approved these very changes.
@@ -44,20 +46,24 @@ def deliver(store: Store, settings: Settings, row: RunRow) -> ChangeSet:
             f"run `{row.id}` began without a folder", hint=f"`crews diff {row.id}` prints a patch"
         )
     # The decision stands in the log before the effect; the effect itself is atomic and can be repeated.
-    _log(store, row.id, "apply_started", {"content_hash": changes.hash})
+    body = {"content_hash": changes.hash} | ({"by": by} if by else {})
+    _log(store, row.id, "apply_started", body)
     applying.apply(changes, workspace, Path(row.asked.source), folder / "undo")
-    _log(store, row.id, "applied", {"content_hash": changes.hash}, applied_hash=changes.hash)
+    _log(store, row.id, "applied", body, applied_hash=changes.hash)
     return changes
 
 
-def take_back(store: Store, settings: Settings, row: RunRow) -> tuple[str, ...]:
+def take_back(
+    store: Store, settings: Settings, row: RunRow, by: str = ""
+) -> tuple[str, ...]:
     """Undo what `deliver` did; refused if the files have been changed since."""
     check_kept(row)
     if not row.applied_hash or row.asked.source is None:
         raise UsageError(f"run `{row.id}` has applied nothing that could be undone")
-    _log(store, row.id, "undo_started", {"content_hash": row.applied_hash})
+    body = {"content_hash": row.applied_hash} | ({"by": by} if by else {})
+    _log(store, row.id, "undo_started", body)
     paths = applying.undo(settings.run_folder(row.id) / "undo", Path(row.asked.source))
-    _log(store, row.id, "undone", {"content_hash": row.applied_hash}, applied_hash="")
+    _log(store, row.id, "undone", body, applied_hash="")
     return paths
 
 

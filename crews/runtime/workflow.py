@@ -251,6 +251,11 @@ def _tools(team: TeamSpec, journal: Journal, settings: Settings) -> dict[str, An
                 f"there is no tool `{name}`", hint=f"there are: {', '.join(sorted(tools))}"
             )
         foreign = load_foreign(name, settings.home / "crewai")
+        if foreign.name in tools:
+            raise UsageError(
+                f"tool `{name}` calls itself `{foreign.name}`, as another tool of this team does",
+                hint="give it another `name`",
+            )
         # A thread's grant is kept by the tool's own name, the team's files by the place it comes from.
         tools |= {name: foreign, foreign.name: foreign}
     return tools

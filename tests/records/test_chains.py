@@ -67,6 +67,15 @@ def test_the_first_rule_that_names_a_chain_says_who_is_asked(
     assert for_rule(policy(*rules), names) == expected
 
 
+def test_one_rule_s_chain_does_not_speak_for_the_people_of_another() -> None:
+    own, chained = Rule(name="own", ruling="ask", role="privacy"), a_rule("chained", "legal")
+    both = for_rule(policy(own, chained, default=False), ["chained", "own"])[0]
+    assert [s.role for s in both] == ["first, privacy"]
+    # A chain of its own that names people speaks for the rule: its `role` is for where none does.
+    assert for_rule(policy(own, chained), ["own"])[0] == LADDER[1:]
+    assert for_rule(policy(own, chained), ["chained", "own"])[0] == LADDER[:1]
+
+
 def test_without_a_chain_a_review_waits_for_as_long_as_it_takes(store: Store) -> None:
     assert for_rule(policy(a_rule("plain"), default=False), ["plain"]) == ((), False)
     review = asked(store)

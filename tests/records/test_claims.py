@@ -8,13 +8,14 @@ import time
 import pytest
 
 from crews.errors import Denied, UsageError
-from crews.records import claims
+from crews.records import claims, users
 from crews.records.chains import sweep
 from crews.records.deciding import decide
+from crews.records.people import local
 from crews.records.reviews import get_review
 from crews.records.rights import claimed_by
 from crews.records.store import Store
-from tests.records.persons import asked, peopled, stages, told
+from tests.records.persons import ROOT, asked, decider, peopled, stages, told
 
 
 def test_another_neither_decides_nor_claims_what_is_claimed(store: Store) -> None:
@@ -72,6 +73,22 @@ def test_a_claim_holds_no_deadline_up(store: Store) -> None:
     row = get_review(store, review.id)
     assert (row.stage, row.claimed_by) == (1, "")
     assert decide(store, review.id, "approve", by=who["bob"]).decided_by == "bob"
+
+
+def test_who_lost_the_right_to_decide_keeps_nobody_waiting(store: Store) -> None:
+    early = asked(store)
+    claims.claim(store, early.id, by=local("zoe"))  # before there were users
+    who = peopled(store, ann=("security",), bob=("security",), cay=())
+    gone, weaker = (asked(store, role="security") for _ in range(2))
+    claims.claim(store, gone.id, by=who["ann"], lasts=86400)
+    claims.claim(store, weaker.id, by=who["bob"], lasts=86400)
+    peopled_more = users.add_user(store, "dan", roles=["security"], login="dan-login", by=ROOT)
+    users.remove_user(store, "ann", by=ROOT)
+    users.change_roles(store, "bob", remove=["security"], by=ROOT)
+    dan = decider("dan", *peopled_more.roles)
+    assert claims.claim(store, gone.id, by=dan).claimed_by == "dan"
+    for review, by in ((weaker, dan), (early, who["cay"])):
+        assert decide(store, review.id, "approve", by=by).decided_by == by.name
 
 
 @pytest.mark.parametrize("lasts", [0, -1, 8 * 86400, float("nan"), float("inf")])

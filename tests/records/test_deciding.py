@@ -265,6 +265,15 @@ def test_one_decision_is_for_every_call_that_asks_the_same(store: Store) -> None
     assert sorted(t["review"] for t in entries) == sorted(r.id for r in same)
 
 
+def test_for_the_run_is_what_was_shown_and_not_what_was_asked_elsewhere(store: Store) -> None:
+    """The same action may be asked about by other rules in another place, which nobody looked at."""
+    journal = begun(store)
+    one, other = asked_of(journal), asked_of(journal, rule="stricter")
+    decide(store, one.id, "approve", by="ann", scope="run")
+    after = [get_review(store, r.id) for r in (one, other)]
+    assert [(r.decision, r.scope) for r in after] == [("approve", "run"), ("approve", "")]
+
+
 def test_only_decides_one_of_them(store: Store) -> None:
     journal = begun(store)
     one, other = asked_of(journal), asked_of(journal)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from dataclasses import asdict
 
@@ -10,11 +12,12 @@ from sqlalchemy import Connection, insert, select
 
 from crews.records import audit, outbox
 from crews.records.inbox import decide, open_review
+from crews.records.lost import MOST_DEATHS, release_lost
 from crews.records.outbox import DeliveryRow, claim, collect, list_deliveries, postpone, put, settle
 from crews.records.questions import ReviewRow
 from crews.records.reviews import get_review
+from crews.records.runs import ask_stop, fail_run
 from crews.records.runs import claim as claim_run
-from crews.records.runs import fail_run
 from crews.records.store import Store, open_store
 from crews.records.tables import audit as audit_table
 from crews.records.tables import meta, reviews, runs
@@ -93,6 +96,20 @@ def test_a_run_that_goes_on_and_ends_again_is_told_again(store: Store) -> None:
     assert told(store) == [("run_ended", run.id, "ops")] * 2
 
 
+def test_a_run_that_ends_with_its_last_owner_is_told(store: Store) -> None:
+    """Stopped while its owner was at work, who died before that; or given up, because each owner dies."""
+    stopped, given_up = (owned(store) for _ in range(2))
+    assert collect(store, OPS, NOW) == 0
+    ask_stop(store, stopped.run)
+    assert collect(store, OPS, NOW) == 0  # it still works
+    given_up.set_run(deaths=MOST_DEATHS - 1)
+    for journal in (stopped, given_up):
+        journal.set_run(owner=f"{socket.gethostname()}/1/0")
+        assert release_lost(store, journal.row()) is not None
+    assert collect(store, OPS, NOW) == 2
+    assert told(store) == sorted(("run_ended", j.run, "ops") for j in (stopped, given_up))
+
+
 def test_more_news_than_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "SCAN", 3)
     journal = owned(store)
@@ -123,6 +140,27 @@ def test_what_one_has_claimed_another_does_not_get_before_the_lease_ends(store: 
     assert claim(store, ["ops"], NOW + outbox.LEASE - 1) == ()
     (again,) = claim(store, ["ops"], NOW + outbox.LEASE)
     assert (again.id, again.attempts) == (mine.id, 2)
+
+
+def test_a_lease_begins_when_the_lock_was_had(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting(store)
+    monkeypatch.setattr(outbox, "LEASE", 1.0)
+    ready, free = threading.Event(), threading.Event()
+
+    def busy() -> None:
+        with store.writing():
+            ready.set()
+            free.wait(1.3)
+
+    other = threading.Thread(target=busy)
+    other.start()
+    ready.wait()
+    (mine,) = claim(store, ["ops"], NOW)
+    other.join()
+    assert mine.due_at > NOW + 1.3
+    assert claim(store, ["ops"], NOW + 1.3) == ()
 
 
 def test_only_targets_that_are_known_here_are_claimed(store: Store) -> None:

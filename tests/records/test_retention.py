@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from crews.errors import UsageError
-from crews.records import audit
+from crews.records import audit, days, ledger
 from crews.records.forks import Place, differences, rows_of, taken_over, write_fork
 from crews.records.inbox import list_reviews
+from crews.records.ledger import Asked
 from crews.records.retention import purge, purgeable
 from crews.records.runs import claim, get_run, new_id
 from crews.records.store import Store
+from crews.records.workers import clock
+from crews.safety.budget import Spent
 from crews.settings import Settings
+from tests.records.builders import owned, thread
 from tests.support.written import worked
 
 
@@ -41,6 +46,24 @@ def test_a_purge_removes_one_run_and_leaves_the_others(store: Store, tmp_path: P
     assert (again.counts, again.sha256) == ({}, "")
     assert [e.kind for e in audit.entries(store, gone.id)].count("run_purged") == 1
     assert audit.first_break(store) is None
+
+
+def test_what_a_death_cut_off_counts_against_its_day_after_a_purge(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = owned(store)
+    thread(journal)
+    for turn in range(2):
+        asked = Asked("/", turn, Spent(money=Decimal(3), turns=1), "m-1")
+        assert ledger.reserve(journal, asked) is None
+    ledger.lose(journal, "/", 0)
+    ledger.release(journal, "/", 1)
+    journal.release("failed", reason="it broke", exit_code=1)
+    done = purge(store, Settings(home=tmp_path), journal.run, "bo")
+    assert done.counts["spend"] == 1
+    with store.reading() as connection:
+        day = days.get_day(connection, "small", days.day_of(clock(connection)))
+        assert days.committed(connection, day).money == 3
 
 
 def test_what_a_fork_takes_over_is_written_and_not_counted(store: Store) -> None:

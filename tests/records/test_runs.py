@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -11,11 +13,13 @@ from crews.errors import Fenced, UsageError
 from crews.records import audit, inbox, ledger
 from crews.records.journal import Journal
 from crews.records.ledger import Asked
+from crews.records.retention import purge
 from crews.records.rows import RunStatus
-from crews.records.runs import ask_stop, claim, get_run, list_runs, list_threads
+from crews.records.runs import ask_stop, claim, get_run, list_runs, list_threads, requeue
 from crews.records.store import Store, open_store
 from crews.records.tables import spend
 from crews.safety.budget import Spent
+from crews.settings import Settings
 from tests.records.builders import child, owned, question, run_of, thread
 
 OWNER = """
@@ -158,6 +162,27 @@ def test_a_living_owner_is_asked_to_stop(store: Store) -> None:
     assert not journal.stop_asked()
     assert ask_stop(store, journal.run).status == "running"
     assert journal.stop_asked()
+
+
+def test_who_takes_a_run_from_the_dead_finds_that_it_was_to_end(store: Store) -> None:
+    journal = owned(store)
+    ask_stop(store, journal.run)
+    dead = f"{socket.gethostname()}/1/0"
+    journal.set_run(owner=dead)  # it died before it could heed the wish
+    heir = Journal(store, journal.run, claim(store, journal.run))
+    assert heir.stop_asked()
+    heir.release("failed", reason="it broke", exit_code=1)
+    # Whoever goes on with a run that has failed wants it to go on.
+    assert not Journal(store, journal.run, claim(store, journal.run)).stop_asked()
+
+
+def test_a_purged_run_is_not_queued_again(store: Store, tmp_path: Path) -> None:
+    journal = owned(store)
+    journal.release("failed", reason="it broke", exit_code=1)
+    purge(store, Settings(home=tmp_path), journal.run, "bo")
+    with store.writing() as connection:
+        requeue(connection, journal.run)
+    assert get_run(store, journal.run).status == "failed"
 
 
 def test_a_run_that_is_stopped_asks_nothing_any_more(store: Store) -> None:

@@ -35,7 +35,7 @@ def multiply(store: Store, run: str, times: int) -> list[str]:
 
 def _copy(connection: Connection, table: Table, run: str, names: list[str]) -> None:
     key = table.c.id if table is runs else table.c.run
-    found = [dict(row._mapping) for row in connection.execute(select(table).where(key == run))]
+    found = [dict(row) for row in connection.execute(select(table).where(key == run)).mappings()]
     copies = [_renamed(table, row, run, name) for name in names for row in found]
     for start in range(0, len(copies), PIECE):
         connection.execute(insert(table), copies[start : start + PIECE])

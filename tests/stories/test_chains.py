@@ -7,13 +7,15 @@ import pwd
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from crews import Answer, Review
 from crews.errors import EXIT_DENIED, EXIT_FAILED, Denied
-from crews.records import users
+from crews.records import outbox, tokens, users
 from crews.records.chains import DEADLINE, sweep
 from crews.records.store import open_store
 from crews.records.users import Decider
+from crews.settings import NotifyTarget
 from crews.teams.spec import Chain, Rule, TeamSpec
 from crews.teams.spec import Stage as Station
 from tests.stories.players import (
@@ -179,6 +181,42 @@ def test_a_human_hands_it_up_and_another_decides() -> None:
         assert (stage.open_review().stage, stage.open_review().role) == (1, "board")
         assert stage.go_on("approve").status == "completed"
         assert stage.call("write_file").state == "done"
+
+
+def test_whom_it_was_handed_to_is_told() -> None:
+    """By a person's hand as well as by the clock."""
+    look_first = rule("look-first", "ask", tool="write_file")
+    hook = NotifyTarget(url=SecretStr("https://hook.example/x"), events=("review_handed_up",))
+    with staged(worked(write(), hand_over()), chained(look_first)) as stage:
+        review = assert_waits(stage, stage.run(), "action")
+        stage.settings = stage.settings.model_copy(update={"notify": {"board": hook}})
+        stage.decide("escalate", reason="too big for me")
+        with open_store(stage.settings.journal_url) as store:
+            found = outbox.list_deliveries(store)
+        assert [(d.kind, d.review, d.target) for d in found] == [
+            ("review_handed_up", review.id, "board")
+        ]
+
+
+def test_who_is_put_out_while_they_think_decides_nothing() -> None:
+    look_first = rule("look-first", "ask", tool="write_file")
+    with staged(worked(write(), hand_over()), team(rules=[look_first])) as stage:
+        with open_store(stage.settings.journal_url) as store:
+            users.add_user(store, "root", by=NOBODY)
+            users.add_user(store, "ann", by=ROOT)
+            token, secret = tokens.make_token(store, "ann", by=ROOT)
+        stage.settings = stage.settings.model_copy(update={"token": SecretStr(secret)})
+
+        def slow(review: Review) -> Answer:
+            del review
+            with open_store(stage.settings.journal_url) as store:
+                tokens.revoke_token(store, token.id, by=ROOT)
+            return Answer("approve")
+
+        with pytest.raises(Denied, match="is revoked"):
+            stage.run(ask=slow)
+        assert stage.open_review("action").state == "open"
+        assert stage.row.status == "waiting"
 
 
 def test_the_changes_are_delivered_by_whom_the_chain_names() -> None:

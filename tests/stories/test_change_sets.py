@@ -122,6 +122,21 @@ def test_a_human_s_text_is_judged_by_policy_too() -> None:
         assert stage.go_on("approve").exit_code == 0
 
 
+def test_a_human_s_text_goes_to_whom_policy_names_for_it() -> None:
+    """Whoever may decide about the changes cannot write into them what takes somebody else's word."""
+    edit = {"files": {"b.txt": "grant all to eve;\n"}}
+    rules = [rule("grants", "ask", role="security", tool="apply", content="regex:grant all")]
+    with staged(delivery(BOTH), team(rules=rules)) as stage:
+        assert assert_waits(stage, stage.run(), "change_set").role == ""
+        result = stage.go_on("edit", edit=edit)
+        again = assert_waits(stage, result, "change_set")
+        assert (again.role, "grant all" in again.about["diff"]) == ("security", True)
+        assert tree(stage.folder) == ONE
+        assert stage.cli("apply", stage.id)[0] != 0  # nobody has released it
+        assert stage.go_on("approve").exit_code == 0
+        assert tree(stage.folder)["b.txt"] == "grant all to eve;\n"
+
+
 def checked_twice() -> Script:
     """The supervisor has the change set checked again after its first `finish`."""
     return played(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 import crews
 from crews.records import audit
@@ -18,6 +19,9 @@ from crews.records.forks import rows_of
 from crews.records.inbox import list_reviews
 from crews.records.retention import purge, purgeable
 from crews.records.runs import get_run
+from crews.records.tables import runs
+from crews.runtime.forking import retry
+from crews.runtime.heart import beating
 from tests.stories.houses import House, a_house, approve
 from tests.stories.teams import GOAL, PRINTED, tree
 
@@ -227,6 +231,30 @@ def test_a_purge_that_was_interrupted_goes_on(finished: House) -> None:
     assert not left.parent.exists()
     assert audit.entries(house.store) == log
     assert purgeable(house.store, house.settings, before=None) == ()
+
+
+def test_a_folder_that_will_not_go_keeps_no_other_run(finished: House) -> None:
+    house, stuck = finished, finished.first
+    other = house.finish(retry(house.store, house.settings, stuck, "bo")).run_id
+    folder = house.settings.run_folder(stuck)
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(folder.with_name("elsewhere"))  # what a link leads to is not removed
+    done = house.command("purge", "--older-than", "0s", "--yes")
+    assert (done.code, done.out) == (1, f"{other}\n")
+    assert "the run's folder cannot be removed" in done.err
+    assert get_run(house.store, other).purged_at is not None
+
+
+def test_a_purged_run_that_had_failed_is_never_queued_again(finished: House) -> None:
+    """It would stay in the queue for ever, and keep others from it."""
+    house, run = finished, finished.first
+    with house.store.writing() as connection:
+        connection.execute(update(runs).where(runs.c.id == run).values(status="failed"))
+    purge(house.store, house.settings, run, "bo")
+    with beating(house.store, house.settings, "worker"):
+        refused = house.command("resume", run)
+    assert (refused.code, get_run(house.store, run).status) == (2, "failed")
+    assert "were purged on" in refused.err
 
 
 def test_only_ended_runs_of_that_age_and_team_are_purged(house: House) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -119,6 +120,7 @@ class Bench:
     team_hash: str = "team"
     write_paths: tuple[str, ...] = ("**",)
     autonomy: int = 2
+    spent: Decimal = Decimal(0)
     may_act: Callable[[], bool] = lambda: True
     draining: Callable[[], bool] = lambda: False
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -151,6 +153,7 @@ class Bench:
                 granted_tools=frozenset(granted),
                 write_paths=self.write_paths,
                 sandbox="bubblewrap",
+                spent=self.spent,
             )
 
         context = ToolContext(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,38 @@ def test_an_edit_is_judged_again(bench: Bench) -> None:
     bench.decide(bench.waits(call, tool), "edit", edit={"text": "rm -rf /"})
     row = bench.settle(bench.now(call), tool)
     assert (row.state, row.rule, tool.runs) == ("denied", "never", [])
+
+
+def test_who_decides_one_rule_s_question_writes_nothing_that_another_rule_asks_about(
+    bench: Bench,
+) -> None:
+    live = Rule(name="live", when=Match(content=("regex:prod",)), ruling="ask", role="security")
+    tool, bench = probe(), ruled(bench, rule("ask"), live)
+    call = bench.propose("probe", text="ship test")
+    first = bench.waits(call, tool)
+    assert first.role == ""
+    bench.decide(first, "edit", edit={"text": "ship prod"})
+    second = bench.waits(bench.now(call), tool)
+    assert (second.id != first.id, second.role) == (True, "security")
+    assert (second.about["arguments"], tool.runs) == ({"text": "ship prod"}, [])
+    bench.decide(second, "approve")
+    row = bench.settle(bench.now(call), tool)
+    assert (row.state, tool.runs) == ("done", [call.address])
+    assert row.result.startswith("A human changed the arguments")
+
+
+def test_an_approval_is_void_where_another_rule_asks_by_now(bench: Bench) -> None:
+    dear = Rule(name="dear", when=Match(cost_above=Decimal(1)), ruling="ask", role="finance")
+    tool, bench = probe(), ruled(bench, rule("ask"), dear)
+    call = bench.propose("probe", text="ship")
+    first = bench.waits(call, tool)
+    bench.decide(first, "approve")
+    bench.spent = Decimal(2)
+    second = bench.waits(bench.now(call), tool)
+    assert (second.role, tool.runs) == ("finance", [])
+    assert inbox.get_review(bench.store, first.id).state == "void"
+    bench.decide(second, "approve")
+    assert bench.settle(bench.now(call), tool).state == "done"
 
 
 def test_an_edit_that_does_not_fit_the_tool_is_explained(bench: Bench) -> None:
