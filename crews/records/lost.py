@@ -101,3 +101,10 @@ def ready_runs(store: Store, home: str, limit: int = 200) -> tuple[RunRow, ...]:
     with store.reading() as connection:
         found = [row_as(RunRow, row) for row in connection.execute(query)]
         return tuple(row for row in found if not alive(connection, row.owner))
+
+
+def note_on_queued(store: Store, run: str, reason: str) -> None:
+    """Say why a run that is ready does not go on; its next activation takes that back."""
+    with store.writing() as connection:
+        mine = (runs.c.id == run) & (runs.c.status == "queued")
+        connection.execute(update(runs).where(mine).values(reason=reason))

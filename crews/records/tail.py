@@ -29,6 +29,7 @@ class Tail:
     _since: float = 0.0
     _told: set[tuple[object, ...]] = field(default_factory=set[tuple[object, ...]])
     _status: str = ""
+    _reason: str = ""
 
     def skip(self) -> None:
         """Take everything up to now as told."""
@@ -87,6 +88,9 @@ class Tail:
         return (*events, *self._run(row, now))
 
     def _run(self, row: RunRow, now: float) -> Iterator[Event]:
+        if row.status == "queued" and row.reason and row.reason != self._reason:
+            self._reason = row.reason
+            yield Event("warning", self.run, now, state=row.status, text=row.reason)
         if row.status == self._status:
             return
         before, self._status = self._status, row.status

@@ -16,6 +16,7 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.records.rows import ThreadRow
 from crews.runtime.models import ModelAnswer, ModelRequest
+from crews.runtime.shift import still_ours
 from crews.tools.asking import rules_of
 
 if TYPE_CHECKING:
@@ -71,11 +72,17 @@ def sensitive(question: Question) -> bool:
 
 
 async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> ModelAnswer:
-    """Ask the model; where nothing answers, a human decides whether to try again."""
+    """Ask the model; where nothing answers, a human decides whether to try again.
+
+    Raises:
+        Fenced: this process was frozen or cut off, and another asks in its place: nothing is bought twice.
+    """
 
     def on_retry(text: str) -> None:
         scene.emit("retry", thread=thread.path, agent=request.agent, text=text)
+        _check_ours(scene)
 
+    _check_ours(scene)
     try:
         return await scene.model.ask(request, on_retry)
     except ModelError as error:
@@ -94,6 +101,11 @@ async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> M
     except Exception:
         ledger.release(scene.journal, thread.path, request.turn)
         raise
+
+
+def _check_ours(scene: Scene) -> None:
+    if not still_ours(scene.journal, scene.shift):
+        raise Fenced(f"run {scene.journal.run}: this process fell silent, and may have lost it")
 
 
 def _open_outage(scene: Scene, request: ModelRequest, error: ModelError) -> None:

@@ -17,8 +17,14 @@ from loguru import logger
 
 from crews.errors import Fenced, RunBusy, Signal, StoreError, UsageError
 from crews.records import workers
-from crews.records.lost import lost_runs, own_runs, ready_runs, release_lost
-from crews.records.owner import home_id
+from crews.records.lost import (
+    lost_runs,
+    note_on_queued,
+    own_runs,
+    ready_runs,
+    release_lost,
+)
+from crews.records.owner import home_id, this_process
 from crews.records.runs import get_run
 from crews.records.store import Store
 from crews.runtime.engine import Engine, Fire, ready_without_activation, working
@@ -147,7 +153,10 @@ class Worker:
         self._rests[run] = (time.monotonic() + rest, rest)
         if not isinstance(error, UsageError):
             logger.error("run {}: {}", run, error)
-        self.said(run, f"could not go on: {getattr(error, 'what', error)}")
+        what = f"could not go on: {getattr(error, 'what', error)}"
+        self.said(run, what)
+        with contextlib.suppress(StoreError):
+            note_on_queued(self.store, run, f"worker {this_process()} {what}")
         return "failed"
 
     # -- what it looks after ------------------------------------------------------------------

@@ -233,13 +233,25 @@ def test_a_purge_that_was_interrupted_goes_on(finished: House) -> None:
     assert purgeable(house.store, house.settings, before=None) == ()
 
 
+def test_a_run_whose_copy_was_never_finished_is_exported_without_it(
+    finished: House, tmp_path: Path
+) -> None:
+    house, run = finished, finished.first
+    (house.settings.run_folder(run) / "manifest.json").unlink()  # it is written last
+    done = house.command("export", run, "-o", str(tmp_path / "out.zip"))
+    assert (done.code, "without changes.diff" in done.err) == (0, True)
+    assert house.command("runs", "show", run).code == 0
+
+
 def test_a_folder_that_will_not_go_keeps_no_other_run(finished: House) -> None:
     house, stuck = finished, finished.first
     other = house.finish(retry(house.store, house.settings, stuck, "bo")).run_id
     folder = house.settings.run_folder(stuck)
     folder.rename(folder.with_name("elsewhere"))
     folder.symlink_to(folder.with_name("elsewhere"))  # what a link leads to is not removed
-    done = house.command("purge", "--older-than", "0s", "--yes")
+    with house.store.writing() as connection:
+        connection.execute(update(runs).values(ended_at=runs.c.ended_at - 60))
+    done = house.command("purge", "--older-than", "30s", "--yes")
     assert (done.code, done.out) == (1, f"{other}\n")
     assert "the run's folder cannot be removed" in done.err
     assert get_run(house.store, other).purged_at is not None

@@ -17,12 +17,14 @@ from crews.errors import UsageError
 from crews.outcome import Kickoff
 from crews.records import audit
 from crews.records.inbox import list_reviews
+from crews.records.rows import RunRow
 from crews.records.runs import get_run
+from crews.records.tail import Tail
 from crews.records.workers import living
 from tests.stories.chaos import Storm
 from tests.stories.harbour import goal
 from tests.stories.lives import wait_for
-from tests.stories.pool import Pool, WorkerProcess
+from tests.stories.pool import Place, Pool, WorkerProcess
 
 TAKEOVER = 15.0
 """Seconds within which another worker has to have taken a run over."""
@@ -50,14 +52,25 @@ def test_two_workers_share_the_runs(storm: Storm) -> None:
     assert {get_run(storm.store, run.id).status for run in runs} == {"completed"}
 
 
-def test_a_frozen_worker_is_taken_over_and_writes_nothing_when_it_wakes(storm: Storm) -> None:
+@pytest.mark.parametrize("workers", [2, 4])
+def test_what_a_frozen_and_a_killed_worker_lose_is_taken_over_once(
+    storm: Storm, workers: int
+) -> None:
+    storm.workers = workers
+    storm.concurrency = 2
     storm.muster()
-    runs = [storm.submit() for _ in range(3)]
+    wait_for(lambda: len(living(storm.store)) == workers)
+    for _ in range(2 * workers - 1):
+        storm.submit()
     frozen = freeze(storm)
-    lost = [r.id for r in storm.runs() if f"/{frozen.pid}/" in r.owner]
-    epochs = {run: get_run(storm.store, run).epoch for run in lost}
+    storm.alive.remove(frozen)
+    if len(storm.alive) > 1:
+        storm.kill(storm.at_work())
+    lost = {
+        r.id: r.epoch for r in storm.runs() if r.status == "running" and not living_owner(storm, r)
+    }
     began = time.monotonic()
-    wait_for(lambda: all(get_run(storm.store, r).epoch > epochs[r] for r in lost))
+    wait_for(lambda: all(get_run(storm.store, r).epoch > epoch for r, epoch in lost.items()))
     assert time.monotonic() - began < TAKEOVER
 
     frozen.send(signal.SIGCONT)
@@ -65,11 +78,17 @@ def test_a_frozen_worker_is_taken_over_and_writes_nothing_when_it_wakes(storm: S
     wait_for(lambda: any(w.id.split("/")[1] == str(frozen.pid) for w in living(storm.store)))
     time.sleep(1)
     until_ended(storm)
-    storm.check()
+    storm.check(woken=True)
+    epochs = [r.epoch for r in storm.runs()]
     claims = [row for row in audit.entries(storm.store) if row.kind == "run_claimed"]
-    for run in lost:  # once it was lost, the frozen one claimed it again at most by the queue
-        assert get_run(storm.store, run).status == "completed"
-    assert len(claims) >= len(runs)
+    taken = [row for row in audit.entries(storm.store) if row.kind == "owner_lost"]
+    assert {row.run for row in taken} >= lost.keys()
+    assert len(claims) + len(taken) == sum(epochs)  # each epoch had one owner, or ended one
+
+
+def living_owner(storm: Storm, run: RunRow) -> bool:
+    """Is the run in the hands of a worker that is neither dead nor frozen?"""
+    return any(f"/{one.pid}/" in run.owner for one in storm.alive)
 
 
 def test_a_worker_that_is_asked_to_end_finishes_its_calls_and_leaves_the_rest(storm: Storm) -> None:
@@ -133,6 +152,22 @@ def test_a_delayed_run_begins_when_it_is_due(storm: Storm) -> None:
     wait_for(lambda: get_run(storm.store, run.id).epoch > 0)
     started = get_run(storm.store, run.id).started_at or 0.0
     assert started - began >= 3.0
+
+
+def test_a_worker_that_cannot_ask_a_model_says_so_in_the_run(storm: Storm) -> None:
+    run = storm.submit()
+    storm.alive.append(storm.pool.start(Place(home=str(storm.settings.home), base_url="",
+                                              database_url=storm.database_url)))  # fmt: skip
+    wait_for(lambda: "no key" in get_run(storm.store, run.id).reason)
+    told = [event for event in Tail(storm.store, run.id).new() if event.kind == "warning"]
+    assert [event.text for event in told] == [get_run(storm.store, run.id).reason]
+    assert get_run(storm.store, run.id).status == "queued"
+    storm.kill(storm.alive[0])
+    storm.workers = 1
+    storm.muster()
+    until_ended(storm)
+    storm.check()
+    assert get_run(storm.store, run.id).reason == ""
 
 
 def freeze(storm: Storm) -> WorkerProcess:
