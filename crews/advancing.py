@@ -111,4 +111,7 @@ def changes(run: str, settings: Settings) -> ChangeSet:
     from crews.tools.copying import open_workspace
 
     folder = settings.run_folder(run)
-    return change_set(open_workspace(folder)) if folder.is_dir() else ChangeSet()
+    there = (
+        folder / "manifest.json"
+    ).is_file()  # written last: without it the copy was never finished
+    return change_set(open_workspace(folder)) if there else ChangeSet()

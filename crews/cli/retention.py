@@ -46,7 +46,10 @@ def export(
         row = get_run(store, run)
         target = output or Path(f"crews-{run}.zip")
         redactor = redactor_of(settings)
-        here = row.purged_at is None and settings.run_folder(run).is_dir()
+        manifest = (
+            settings.run_folder(run) / "manifest.json"
+        )  # without it the copy was never finished
+        here = row.purged_at is None and manifest.is_file()
         tape = tape_of(store, row, redactor) if row.purged_at is None else None
         made = write(
             store,

@@ -113,12 +113,13 @@ def _decide_all(
 ) -> None:
     first, *others = (row,) if only else same_question(connection, row)
     _write(connection, first, ruling, hand)
-    ruling = replace(ruling, scope="")  # other rules may ask there, which nobody was shown
     for other in others:
         other = settle(connection, other, hand.now, hand.tell, hand.wake)
         takes = other.state == "open" and ruling.decision in other.choices
         if takes and rights.refusal(connection, other, hand.by, hand.now) is None:
-            _write(connection, other, ruling, hand)
+            # Where other rules ask, which nobody was shown, the approval is of that one call.
+            shown = (other.rule, other.subject) == (first.rule, first.subject)
+            _write(connection, other, ruling if shown else replace(ruling, scope=""), hand)
 
 
 def _write(connection: Connection, row: ReviewRow, ruling: Ruling, hand: _Hand) -> None:

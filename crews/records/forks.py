@@ -76,7 +76,9 @@ def answered_at(rows: Rows, place: Place) -> float:
     thread = next((t for t in rows.threads if t.path == place.thread), None)
     if thread is None:
         known = ", ".join(t.path for t in rows.threads if t.kind != "brief")
-        raise UsageError(f"the run has no thread `{place.thread}`", hint=f"it has: {known}")
+        raise UsageError(
+            f"the run has no thread `{place.thread}`", hint=f"it has: {known or 'none'}"
+        )
     if thread.kind == "brief":
         raise UsageError(f"thread `{place.thread}` is a brief on a question",
                          hint="fork at the turn that led to the question")  # fmt: skip

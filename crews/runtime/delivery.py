@@ -53,9 +53,7 @@ def deliver(store: Store, settings: Settings, row: RunRow, by: str = "") -> Chan
     return changes
 
 
-def take_back(
-    store: Store, settings: Settings, row: RunRow, by: str = ""
-) -> tuple[str, ...]:
+def take_back(store: Store, settings: Settings, row: RunRow, by: str = "") -> tuple[str, ...]:
     """Undo what `deliver` did; refused if the files have been changed since."""
     check_kept(row)
     if not row.applied_hash or row.asked.source is None:
