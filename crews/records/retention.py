@@ -37,7 +37,7 @@ _EMPTIED: dict[Table, dict[str, Any]] = {
         "answer": "", "edit": None,
     },
     deliveries: {"body": "{}", "error": ""},
-    runs: {"goal": "", "inputs": "{}", "team": "{}", "summary": "", "reason": "", "submission": None},
+    runs: {"goal": "", "inputs": "{}", "team": "{}", "summary": "", "reason": ""},
 }  # fmt: skip
 """Tables whose rows of a purged run stay, without these contents."""
 

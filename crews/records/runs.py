@@ -96,7 +96,7 @@ def _submitted(connection: Connection, key: str) -> RunRow | None:
 
 def _same(found: RunRow, goal: str, team: TeamSpec) -> RunRow:
     """A submission that is made again is the run that it made; another one under its key is a mistake."""
-    if (found.goal, found.team_name) != (goal, team.name):
+    if found.purged_at is None and (found.goal, found.team_name) != (goal, team.name):
         raise UsageError(
             f"submission key `{found.submission}` was used for run `{found.id}`, which has another goal or team",
             hint="give each submission a key of its own",

@@ -7,20 +7,28 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from crews.errors import Fenced, UsageError
 from crews.records import audit, inbox, ledger
 from crews.records.journal import Journal
 from crews.records.ledger import Asked
 from crews.records.retention import purge
-from crews.records.rows import RunStatus
-from crews.records.runs import ask_stop, claim, get_run, list_runs, list_threads, requeue
+from crews.records.rows import RunOptions, RunStatus
+from crews.records.runs import (
+    ask_stop,
+    claim,
+    get_run,
+    list_runs,
+    list_threads,
+    new_run,
+    requeue,
+)
 from crews.records.store import Store, open_store
-from crews.records.tables import spend
+from crews.records.tables import runs, spend
 from crews.safety.budget import Spent
 from crews.settings import Settings
-from tests.records.builders import child, owned, question, run_of, thread
+from tests.records.builders import child, owned, question, run_of, team, thread
 
 OWNER = """
 import sys
@@ -240,3 +248,15 @@ def test_of_processes_that_claim_at_once_one_wins(url: str) -> None:
         racer.communicate()
     assert said.count("1") == 1
     assert sum("is being worked on" in line for line in said) == 2
+
+
+def test_a_submission_stays_made_when_its_run_is_purged(store: Store) -> None:
+    def submit() -> str:
+        return new_run(
+            store, goal="Do it", inputs={}, team=team(), options=RunOptions(), submission="k"
+        ).id
+
+    run = submit()
+    with store.writing() as connection:
+        connection.execute(update(runs).values(goal="", team="{}", purged_at=1.0))
+    assert submit() == run
