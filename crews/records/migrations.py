@@ -64,12 +64,6 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
         "label VARCHAR NOT NULL, created_at FLOAT NOT NULL, expires_at FLOAT, used_at FLOAT, "
         'revoked_at FLOAT, PRIMARY KEY (id), FOREIGN KEY("user") REFERENCES users (name), UNIQUE '
         "(digest))",
-        "CREATE TABLE checkpoints (size INTEGER NOT NULL, note TEXT NOT NULL, frontier TEXT NOT NULL, "
-        "PRIMARY KEY (size))",
-        "CREATE TABLE keys (fingerprint VARCHAR NOT NULL, public VARCHAR NOT NULL, PRIMARY KEY "
-        "(fingerprint))",
-        "CREATE TABLE copies (target VARCHAR NOT NULL, size INTEGER NOT NULL, attempts INTEGER NOT NULL, "
-        "due_at FLOAT NOT NULL, error TEXT NOT NULL, sent_at FLOAT, PRIMARY KEY (target))",
     ),
 })  # fmt: skip
 """Version -> statements that lead to it from the one before, in the SQL that both databases speak.

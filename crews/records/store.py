@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import (
@@ -57,28 +57,11 @@ _LIVELY: dict[str, object] = {
 """A server that has vanished without a word is noticed within half a minute (libpq's parameters)."""
 
 
-AUDITED = "crews_audited"
-"""Where a connection keeps what its transaction has added to the audit log (`audit.append`)."""
-
-
-class Witness(Protocol):
-    """Who is told of what this process has added to the audit log (`checkpoints`); it never fails."""
-
-    def heard(self, added: Sequence[tuple[int, bool]]) -> None:
-        """These entries are committed: each one's sequence, and whether it ends a run."""
-        ...
-
-    def leave(self) -> None:
-        """The journal is closed now."""
-        ...
-
-
 class Store:
     """One open journal. Use `open_store`; close it, or use it as a context manager."""
 
     def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
         self.engine = engine
-        self.witness: Witness | None = None
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
     @contextmanager
@@ -92,13 +75,9 @@ class Store:
                 where that one is `transient`, the commit may have been done all the same.
         """
         connection = self._writers.bridge(self._begun)
-        added: list[tuple[int, bool]] = []
-        connection.info[AUDITED] = added  # it outlives the transaction, in the pool
         with self._given_back(connection):
             yield connection
             connection.commit()
-        if added and self.witness is not None:
-            self.witness.heard(added)
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -113,8 +92,6 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection."""
-        if self.witness is not None:
-            self.witness.leave()
         self.engine.dispose()
 
     def __enter__(self) -> Store:

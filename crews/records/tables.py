@@ -226,32 +226,6 @@ audit = Table(
     Index("audit_by_run", "run", "sequence"),
 )
 
-checkpoints = Table(
-    "checkpoints",
-    metadata,
-    Column("size", Integer, primary_key=True, autoincrement=False),
-    Column("note", Text, nullable=False),
-    Column("frontier", Text, nullable=False),
-)
-
-keys = Table(
-    "keys",
-    metadata,
-    Column("fingerprint", String, primary_key=True),
-    Column("public", String, nullable=False),
-)
-
-copies = Table(
-    "copies",
-    metadata,
-    Column("target", String, primary_key=True),
-    Column("size", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("due_at", Float, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("sent_at", Float),
-)
-
 workers = Table(
     "workers",
     metadata,
