@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.stories.chaos import Storm
 from tests.stories.pool import Pool
 
-KILLS = 12
+KILLS = 6
 
 
 def test_whatever_dies_every_run_ends_and_nothing_is_done_twice(

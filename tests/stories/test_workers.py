@@ -52,7 +52,9 @@ def test_two_workers_share_the_runs(storm: Storm) -> None:
     assert {get_run(storm.store, run.id).status for run in runs} == {"completed"}
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize(
+    ("database", "workers"), [("sqlite", 2), ("postgres", 4)], indirect=["database"]
+)
 def test_what_a_frozen_and_a_killed_worker_lose_is_taken_over_once(
     storm: Storm, workers: int
 ) -> None:
