@@ -338,7 +338,7 @@ class DaysMachine(RuleBasedStateMachine):
 def test_no_wall_of_a_day_is_passed_without_an_approval(store: Store) -> None:
     run_state_machine_as_test(
         lambda: DaysMachine(store),  # type: ignore[arg-type]
-        settings=settings(max_examples=12, stateful_step_count=20, deadline=None),
+        settings=settings(max_examples=6, stateful_step_count=20, deadline=None),
     )
 
 

@@ -333,4 +333,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestJournalMachine.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
