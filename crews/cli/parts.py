@@ -207,6 +207,8 @@ _SHOWN: dict[ReviewKind, frozenset[str]] = {
             "arguments",
             "started_at",
             "terms",
+            "origins",
+            "exposure",
         }
     ),
     "change_set": frozenset(
@@ -257,12 +259,30 @@ def _action(about: dict[str, Any]) -> Iterator[Part]:
     yield _fact("tool", one_line(" ".join(_text(about, key) for key in ("tool", "effect"))))
     paths = (visible(path).replace("\n", "⟨U+000A⟩") for path in _listed(about, "paths"))
     yield Part("list", "paths", "\n".join(paths))
+    yield Part("list", "aimed at", "\n".join(_aims(about)))
     yield Part("code", "command", visible(_text(about, "command")))
     yield Part("diff", "what it would change", visible(_text(about, "diff")))
     if about.get("arguments"):
         yield Part("code", "arguments", pretty(about["arguments"]))
     started = about.get("started_at")
     yield _fact("started", moment(started) if isinstance(started, float) else "")
+
+
+def _aims(about: dict[str, Any]) -> Iterator[str]:
+    """Each value that decides who or how much, spelt so that no letter passes for another, and who named it."""
+    for origin in about.get("origins") or ():
+        value = _text(origin, "value")
+        spelt = "" if value.isascii() else f" (spelt {ascii(value)})"
+        seen = _text(origin, "seen")
+        named = (
+            "named by somebody you trust"
+            if origin.get("grounded")
+            else "NOT named by anybody you trust"
+        )
+        named += f", first seen in the result of {one_line(seen)}" if seen else ""
+        yield one_line(
+            f"{origin.get('argument')} ({origin.get('role')}): {value}{spelt}: {named}", 500
+        )
 
 
 def _change_set(about: dict[str, Any]) -> Iterator[Part]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
 
 from crews.records.journal import Journal
-from crews.records.rows import ThreadRow
+from crews.records.rows import ReturnField, ThreadRow
+from crews.runtime.bounds import Ceiling, ceiling, of_step
+from crews.runtime.knowing import exposure_at
+from crews.runtime.scene import Scene
+from crews.safety.grants import GrantExceeded
+from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TeamSpec
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 
@@ -27,6 +33,26 @@ class Step(Args):
     expected_output: str
     acceptance: Annotated[str, Field(description="how to see that it is done")] = ""
     depends_on: tuple[StepId, ...] = ()
+    tools: Annotated[
+        tuple[str, ...] | None,
+        Field(description="what it needs of its agent's tools; default: all"),
+    ] = None
+    paths: Annotated[
+        tuple[str, ...] | None, Field(description="globs of what it writes; default: its agent's")
+    ] = None
+    hosts: Annotated[
+        tuple[str, ...] | None, Field(description="hosts that it reaches, like *.example.org")
+    ] = None
+    amount: Annotated[
+        Decimal | None, Field(ge=0, description="most that one call may pay or order")
+    ] = None
+    returns: Annotated[
+        tuple[ReturnField, ...],
+        Field(
+            max_length=20,
+            description="the step only reads, and hands over these values: no word of what it read reaches you",
+        ),
+    ] = ()
 
 
 class PlanArgs(Args):
@@ -82,18 +108,28 @@ class PlanTool(Tool[PlanArgs]):
     name = "plan"
     description = "Lay out the work in steps, each for one agent. A new plan replaces the old one."
     effect = "read"
+    declared = ENGINES_OWN
     args = PlanArgs
     review_kind = "plan"
     planning = True
 
-    def __init__(self, team: TeamSpec) -> None:
-        self._team = team
+    def __init__(self, scene: Scene, path: str) -> None:
+        self._scene = scene
+        self._path = path
 
     def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
         """Refuse a plan that cannot be carried out, before anybody is asked about it."""
-        del context
-        _check(args.steps, self._team)
-        return Preview()
+        _check(args.steps, self._scene.team)
+        return Preview(wider=self._wider(args, context))
+
+    def _wider(self, args: PlanArgs, context: ToolContext) -> str:
+        """What this plan grants beyond the one in force, where text by others was read since."""
+        scene = self._scene
+        if exposure_at(scene.journal, context.call) not in {"workspace", "untrusted"}:
+            return ""
+        before = current_plan(scene.journal, self._path)
+        old = ceiling(before.steps, scene.team, scene.tools) if before else Ceiling()
+        return ceiling(args.steps, scene.team, scene.tools).beyond(old)
 
     async def run(self, args: PlanArgs, context: ToolContext) -> ToolResult:
         """The plan is the call itself."""
@@ -113,6 +149,10 @@ def _check(steps: Sequence[Step], team: TeamSpec) -> None:
             raise ToolError(
                 f"step {step.id}: no agent `{step.agent}`; there are: {', '.join(sorted(able))}"
             )
+        try:
+            of_step(step, team.agent(step.agent))
+        except GrantExceeded as error:
+            raise ToolError(f"step {step.id}: {error.what} {error.hint}") from error
         unknown = [d for d in step.depends_on if d not in ids]
         if unknown:
             raise ToolError(

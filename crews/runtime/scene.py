@@ -87,6 +87,8 @@ class Scene:
                 observe=self.options.observe,
                 granted_tools=tools,
                 write_paths=grant.write_paths,
+                hosts=grant.hosts,
+                amount=grant.amount,
                 spent=dollars(row.money),
                 sandbox=sandbox,
                 protected=self.protected,

@@ -48,6 +48,10 @@ UNDECLARED: Final = Declared(_NO_ROLES)
 """A tool of which nothing is known: every argument is a target, and nothing that it says is trusted."""
 
 
+ENGINES_OWN: Final = Declared(_NO_ROLES, "trusted")
+"""A tool whose result holds no words of others beyond what its thread has read: the engine's, or a human's."""
+
+
 def declared_by(spec: ToolSpec) -> Declared:
     """What a team's policy says of a tool from outside."""
     return Declared(spec.arguments, spec.result, spec.trusted_fields, grounds=True)
