@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -113,29 +113,33 @@ class PlanTool(Tool[PlanArgs]):
     review_kind = "plan"
     planning = True
 
-    def __init__(self, scene: Scene, path: str) -> None:
-        self._scene = scene
-        self._path = path
+    def __init__(self, team: TeamSpec, wider: Wider | None = None) -> None:
+        self._team = team
+        self._wider = wider
 
     def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
         """Refuse a plan that cannot be carried out, before anybody is asked about it."""
-        _check(args.steps, self._scene.team)
-        return Preview(wider=self._wider(args, context))
-
-    def _wider(self, args: PlanArgs, context: ToolContext) -> str:
-        """What this plan grants beyond the one in force, where text by others was read since."""
-        scene = self._scene
-        if exposure_at(scene.journal, context.call) not in {"workspace", "untrusted"}:
-            return ""
-        before = current_plan(scene.journal, self._path)
-        old = ceiling(before.steps, scene.team, scene.tools) if before else Ceiling()
-        return ceiling(args.steps, scene.team, scene.tools).beyond(old)
+        _check(args.steps, self._team)
+        return Preview(wider=self._wider(args, context) if self._wider else "")
 
     async def run(self, args: PlanArgs, context: ToolContext) -> ToolResult:
         """The plan is the call itself."""
         del context
         ready = [s.id for s in args.steps if not s.depends_on]
         return ToolResult(f"Planned. Ready now, delegate in one turn: {', '.join(ready)}.")
+
+
+Wider = Callable[[PlanArgs, ToolContext], str]
+"""What a plan would grant beyond the one in force; empty: nothing."""
+
+
+def wider_plan(scene: Scene, path: str, args: PlanArgs, context: ToolContext) -> str:
+    """What this plan grants beyond the one in force, where text by others was read since."""
+    if exposure_at(scene.journal, context.call) not in {"workspace", "untrusted"}:
+        return ""
+    before = current_plan(scene.journal, path)
+    old = ceiling(before.steps, scene.team, scene.tools) if before else Ceiling()
+    return ceiling(args.steps, scene.team, scene.tools).beyond(old)
 
 
 def _check(steps: Sequence[Step], team: TeamSpec) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Optional, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import ConfigDict, Field, create_model
 
@@ -73,4 +73,4 @@ def _kind(field: ReturnField) -> Any:
     else:
         one = Annotated[str, Field(pattern=_TEXT[field.kind])]
     kind: Any = Annotated[tuple[one, ...], Field(max_length=MOST)] if field.many else one
-    return Optional[kind]
+    return kind | None
