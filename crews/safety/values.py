@@ -66,7 +66,7 @@ def _inside(value: JsonValue, name: str) -> Iterator[tuple[str, JsonValue]]:
 def ambiguous(value: str) -> bool:
     """Could other software read this as another text than it seems to be?"""
     if value.isascii():
-        return any(ord(c) < 32 and c not in "\n\t\r" for c in value)
+        return any((ord(c) < 32 and c not in "\n\t\r") or ord(c) == 127 for c in value)
     if unicodedata.normalize("NFKC", value) != unicodedata.normalize("NFC", value):
         return True
     return any(unicodedata.category(c) in {"Cf", "Cc", "Co", "Cn", "Cs"} for c in value)
@@ -82,7 +82,7 @@ def words(text: str) -> tuple[str, ...]:
     """The text's runs of letters and digits, without case; an address or a path is one word, not many."""
     found: list[str] = []
     for part in unicodedata.normalize("NFKC", text).casefold().split():
-        bare = part.strip(_AROUND)
+        bare = _bare(part)
         found += (piece(part),) if _STRUCTURED.search(bare) else re.findall(r"\w+", bare)
     return tuple(found)
 
@@ -119,10 +119,15 @@ def number(text: str) -> Decimal | None:
         return None
 
 
+def _bare(part: str) -> str:
+    """Without the punctuation around it; a dot at the beginning belongs to a path."""
+    return part.lstrip(_AROUND.replace(".", "")).rstrip(_AROUND)
+
+
 @lru_cache(maxsize=4096)
 def piece(part: str) -> str:
     """One piece in its usual form; empty: it is punctuation only."""
-    bare = part.strip(_AROUND)
+    bare = _bare(part)
     if not bare:
         return ""
     if (found := number(bare)) is not None:
@@ -141,7 +146,7 @@ def piece(part: str) -> str:
 
 def host_of(value: str) -> str:
     """The host that a link, a mail address or a bare host leads to; empty: it is none of them."""
-    bare = value.strip().strip(_AROUND)
+    bare = _bare(value.strip())
     if _EMAIL.fullmatch(bare):
         return _host(bare.rpartition("@")[2])
     if _LINK.fullmatch(bare) or _HOSTED.fullmatch(bare):
