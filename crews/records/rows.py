@@ -148,6 +148,8 @@ class Grant(BaseModel):
     """May it change the workspace: does it have a tool that writes?"""
     hosts: tuple[str, ...] | None = None
     """Hosts that the plan names; None: it names none."""
+    targets: dict[str, tuple[str, ...]] = {}
+    """Tool -> the targets that the plan names for it."""
     amount: Decimal | None = None
     """The most that the plan grants for one amount; None: it names none."""
     returns: tuple[ReturnField, ...] = ()

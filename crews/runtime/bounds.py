@@ -7,7 +7,7 @@ human is asked about one that is wider.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ class Bounds:
     paths: tuple[str, ...]
     hosts: tuple[str, ...] | None
     amount: Decimal | None
+    targets: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Tool -> every target that it will need; a tool that is not there: they are not known yet."""
     returns: tuple[ReturnField, ...] = ()
 
 
@@ -48,6 +50,7 @@ def of_step(step: Step, agent: AgentSpec) -> Bounds:
         ),
         hosts=step.hosts,
         amount=step.amount,
+        targets=step.targets,
         returns=step.returns,
     )
 
@@ -58,6 +61,8 @@ class Ceiling:
 
     tools: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    targets: frozenset[tuple[str, str]] = frozenset()
+    """Tool and target; `ANY`: a target that is not known yet."""
     amount: Decimal | None = Decimal(0)
     """None: there is no bound."""
 
@@ -66,6 +71,12 @@ class Ceiling:
         found = sorted(self.tools - other.tools)
         if ANY not in other.hosts:
             found += sorted(f"host {host}" for host in self.hosts - other.hosts)
+        known = {tool for tool, target in other.targets if target == ANY}
+        found += sorted(
+            f"{tool} to {'others' if target == ANY else target}"
+            for tool, target in self.targets - other.targets
+            if tool in other.tools and tool not in known
+        )
         if other.amount is not None and (self.amount is None or self.amount > other.amount):
             found.append("any amount" if self.amount is None else f"amounts up to {self.amount}")
         return ", ".join(found)
@@ -84,6 +95,7 @@ def ceiling(steps: Iterable[Step], team: TeamSpec, registered: Mapping[str, AnyT
         whole = Ceiling(
             whole.tools | aimed,
             whole.hosts | hosts,
+            whole.targets | {(t, v) for t in aimed for v in bounds.targets.get(t, (ANY,))},
             None if None in amounts else max(a for a in amounts if a is not None),
         )
     return whole

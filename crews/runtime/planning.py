@@ -43,6 +43,13 @@ class Step(Args):
     hosts: Annotated[
         tuple[str, ...] | None, Field(description="hosts that it reaches, like *.example.org")
     ] = None
+    targets: Annotated[
+        dict[str, tuple[str, ...]],
+        Field(
+            description="tool -> every recipient, account, id or link that it will act on, if all are known by now",
+            max_length=20,
+        ),
+    ] = {}
     amount: Annotated[
         Decimal | None, Field(ge=0, description="most that one call may pay or order")
     ] = None

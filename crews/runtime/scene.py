@@ -88,6 +88,7 @@ class Scene:
                 granted_tools=tools,
                 write_paths=grant.write_paths,
                 hosts=grant.hosts,
+                targets=grant.targets,
                 amount=grant.amount,
                 spent=dollars(row.money),
                 sandbox=sandbox,

@@ -71,6 +71,7 @@ def open_thread(
             duty=agent.oversight.duty,
             writes=any(t.effect == "write" for t in tools.values()),
             hosts=bounds.hosts if bounds else None,
+            targets=bounds.targets if bounds else {},
             amount=bounds.amount if bounds else None,
             returns=bounds.returns if bounds else (),
         ).model_dump_json(),

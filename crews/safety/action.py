@@ -92,6 +92,8 @@ class Standing:
     """Backend that holds; empty: none."""
     hosts: tuple[str, ...] | None = None
     """Hosts that the plan grants; None: it names none, so that grounding alone decides."""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Tool -> the targets that the plan names for it; a tool that is not there: the plan names none."""
     amount: Decimal | None = None
     """The most that the plan grants for one amount; None: it names none."""
     protected: tuple[str, ...] = field(default=())

@@ -6,14 +6,14 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from crews.safety.action import Action, Standing
-from crews.safety.labels import AIMED, Origin
+from crews.safety.labels import AIMED, Grounds, Origin
 from crews.safety.values import host_of, number
 
 SECRET_LEAVES: Final = "secret-leaves"  # noqa: S105 - the name of a rule
 BEYOND_GRANT: Final = "beyond-grant"
 UNGROUNDED: Final = "ungrounded"
 WIDER_PLAN: Final = "wider-plan"
-FIRM: Final = frozenset({BEYOND_GRANT, UNGROUNDED, WIDER_PLAN})
+FIRM: Final = frozenset({SECRET_LEAVES, BEYOND_GRANT, UNGROUNDED, WIDER_PLAN})
 """Questions that no level of autonomy answers by itself."""
 NAMED: Final = 3
 """Values that a reason names."""
@@ -22,7 +22,8 @@ NAMED: Final = 3
 def secret_leaves(action: Action, standing: Standing) -> str:
     """Refusal: a secret would leave the run."""
     del standing
-    if action.effect not in AIMED or not action.provenance.secret:
+    found = action.provenance
+    if action.effect not in AIMED or not (found.secret or (found.private and found.exposed)):
         return ""
     return f"A secret is among the arguments of `{action.tool}`; secrets never leave the run."
 
@@ -47,10 +48,15 @@ def questions(action: Action, standing: Standing) -> tuple[tuple[str, str], ...]
         )
     if action.effect not in AIMED:
         return tuple(found)
+    if action.provenance.private:
+        found.append((SECRET_LEAVES, f"`{action.tool}` would send what a tool returned as secret."))
     if beyond := _beyond(action, standing):
         found.append((BEYOND_GRANT, f"{_values(beyond)} is not in what the plan grants."))
     if blind := ungrounded(action, standing):
         found.append((UNGROUNDED, f"{_values(blind)}: {_nobody(blind)}."))
+    elif action.provenance.aimless:
+        why = f"Nothing says where `{action.tool}` is aimed, and the agent has read text by others."
+        found.append((UNGROUNDED, why))
     return tuple(found)
 
 
@@ -58,16 +64,20 @@ def ungrounded(action: Action, standing: Standing) -> tuple[Origin, ...]:
     """The values that aim the action and that nobody who is trusted has named or granted."""
     if action.provenance.exposure == "trusted":
         return ()
-    return tuple(o for o in action.provenance.ungrounded if not _granted(o, standing))
+    planned = Grounds.of(standing.targets.get(action.tool, ()))
+    blind = (o for o in action.provenance.ungrounded if not _granted(o, standing))
+    return tuple(o for o in blind if not planned.hold(o.value))
 
 
 def _beyond(action: Action, standing: Standing) -> tuple[Origin, ...]:
     if action.effect not in AIMED:
         return ()
-    return tuple(o for o in action.provenance.origins if _exceeds(o, standing))
+    return tuple(o for o in action.provenance.origins if _exceeds(o, action.tool, standing))
 
 
-def _exceeds(origin: Origin, standing: Standing) -> bool:
+def _exceeds(origin: Origin, tool: str, standing: Standing) -> bool:
+    if origin.role == "target" and tool in standing.targets and not origin.grounded:
+        return not Grounds.of(standing.targets[tool]).hold(origin.value)
     if origin.role == "amount" and standing.amount is not None:
         return not _granted(origin, standing)
     host = host_of(origin.value) if origin.role == "target" else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from pydantic import JsonValue
@@ -15,10 +16,13 @@ from crews.safety.labels import (
     Provenance,
     asked_with_trust,
     origins,
+    secret_texts,
     trusted_texts,
     with_places,
     worst,
 )
+from crews.safety.redact import Redactor
+from crews.safety.values import leaves
 from crews.teams.spec import ArgumentRole, Effect, ResultLabel, ToolSpec
 
 Heard = Literal["trusted", "fields", "values", "workspace", "untrusted"]
@@ -40,6 +44,8 @@ class Declared:
     result: ResultLabel = "untrusted"
     fields: tuple[str, ...] = ()
     """Fields of a JSON result that are trusted, where the rest is not."""
+    secrets: tuple[str, ...] = ()
+    """Fields of a JSON result that are secret or personal: they do not leave an exposed thread."""
     grounds: bool = False
     """Can a trusted result name a target? Not where it only says that something was done."""
 
@@ -54,7 +60,9 @@ ENGINES_OWN: Final = Declared(_NO_ROLES, "trusted")
 
 def declared_by(spec: ToolSpec) -> Declared:
     """What a team's policy says of a tool from outside."""
-    return Declared(spec.arguments, spec.result, spec.trusted_fields, grounds=True)
+    return Declared(
+        spec.arguments, spec.result, spec.trusted_fields, spec.secret_fields, grounds=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,8 @@ class Known:
 
     grounds: Grounds = Grounds()
     exposure: Exposure = "untrusted"
+    secrets: frozenset[str] = frozenset()
+    """Values of secret fields that were read."""
     results: tuple[tuple[str, str], ...] = ()
     """Address and text of what others may have written, for showing where a value comes from."""
 
@@ -76,7 +86,10 @@ class Known:
             return "workspace"
         if not (tool.result == "trusted" or tool.fields):
             return "untrusted"
-        if tool.grounds and not asked_with_trust(arguments, self.exposure, self.grounds):
+        # A field that the tool itself makes up is not what it was given as content.
+        content = frozenset(n for n in arguments if tool.roles.get(n) == "content")
+        beside = content if tool.result != "trusted" else frozenset[str]()
+        if tool.grounds and not asked_with_trust(arguments, self.exposure, self.grounds, beside):
             return "untrusted"
         return "trusted" if tool.result == "trusted" else "fields"
 
@@ -91,7 +104,11 @@ class Known:
         failed: bool = False,
     ) -> Known:
         """With one more result, that was taken for `heard`; an error message grounds nothing."""
-        known = replace(self, exposure=worst((self.exposure, _EXPOSES.get(heard, "untrusted"))))
+        known = replace(
+            self,
+            exposure=worst((self.exposure, _EXPOSES.get(heard, "untrusted"))),
+            secrets=self.secrets | secret_texts(text, tool.secrets),
+        )
         if heard != "trusted":
             known = replace(known, results=(*self.results, (address, text)))
         if failed or not tool.grounds or heard not in {"trusted", "fields"}:
@@ -111,4 +128,17 @@ class Known:
         if effect not in AIMED:
             return Provenance(self.exposure, secret=secret)
         found = with_places(origins(arguments, tool.roles, self.grounds), self.results)
-        return Provenance(self.exposure, found, secret=secret)
+        return Provenance(self.exposure, found, secret, self._carried(tool, arguments))
+
+    def _carried(self, tool: Declared, arguments: Mapping[str, JsonValue]) -> bool:
+        """Is a secret that was read among the arguments, in whatever encoding, where none belongs?"""
+        if not self.secrets:
+            return False
+        open_ = ((n, v) for n, v in arguments.items() if tool.roles.get(n) != "secret")
+        holds = _finder(self.secrets).holds
+        return any(holds(leaf) for name, value in open_ for _, leaf in leaves(value, name))
+
+
+@lru_cache(maxsize=64)
+def _finder(secrets: frozenset[str]) -> Redactor:
+    return Redactor({f"read-{n}": value for n, value in enumerate(sorted(secrets))})

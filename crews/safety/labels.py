@@ -108,6 +108,8 @@ class Provenance:
     origins: tuple[Origin, ...] = ()
     secret: bool = False
     """Does it carry a secret that this process knows, where none belongs?"""
+    private: bool = False
+    """Does it carry a value of a result's secret fields, where none belongs?"""
 
     @property
     def exposed(self) -> bool:
@@ -120,12 +122,17 @@ class Provenance:
         return tuple(origin for origin in self.origins if not origin.grounded)
 
     @property
+    def aimless(self) -> bool:
+        """Does nothing say where it is aimed, although the thread may be steered?"""
+        return self.exposed and not any(o.role in AIMING for o in self.origins)
+
+    @property
     def labels(self) -> frozenset[str]:
         """Everything that a rule's `labels` can name of it."""
         found = {"ungrounded" if self.ungrounded else "grounded"}
         if self.exposure != "trusted":
             found.add(self.exposure)
-        if self.secret:
+        if self.secret or self.private:
             found.add("secret")
         return frozenset(found)
 
@@ -133,16 +140,27 @@ class Provenance:
 def origins(
     arguments: Mapping[str, JsonValue], roles: Mapping[str, ArgumentRole], grounds: Grounds
 ) -> Iterator[Origin]:
-    """Every value of the arguments that aims; an argument without a role is a target.
+    """Every value of the arguments that aims, and addresses in content that nobody has named.
+
+    An argument without a role is a target.
 
     Raises:
         TooDeep: An argument cannot be looked into.
     """
     for name, value in arguments.items():
         role = roles.get(name, "target")
-        if role in AIMING:
-            for place, leaf in leaves(value, name):
+        for place, leaf in leaves(value, name):
+            if role in AIMING:
                 yield Origin(place, role, leaf[:SHOWN], grounds.hold(leaf))
+            else:
+                yield from _led_to(place, leaf, grounds)
+
+
+def _led_to(place: str, text: str, grounds: Grounds) -> Iterator[Origin]:
+    """Addresses inside content lead whoever reads it: one that nobody trusted has named aims the action, too."""
+    for address in dict.fromkeys(addresses(text)):
+        if not grounds.hold(address):
+            yield Origin(place, "content", address[:SHOWN], grounded=False)
 
 
 def with_places(found: Iterable[Origin], results: Sequence[tuple[str, str]]) -> tuple[Origin, ...]:
@@ -159,13 +177,19 @@ def with_places(found: Iterable[Origin], results: Sequence[tuple[str, str]]) -> 
 
 
 def asked_with_trust(
-    arguments: Mapping[str, JsonValue], exposure: Exposure, grounds: Grounds
+    arguments: Mapping[str, JsonValue],
+    exposure: Exposure,
+    grounds: Grounds,
+    beside: frozenset[str] = frozenset(),
 ) -> bool:
-    """Were all of a call's arguments trusted, whatever their roles? Only then its result can be."""
+    """Were a call's arguments trusted? Only then its result can be.
+
+    `beside`: names of arguments that do not count.
+    """
     if exposure == "trusted":
         return True
-    found = (leaf for name, value in arguments.items() for _, leaf in leaves(value, name))
-    return all(grounds.hold(leaf) for leaf in found)
+    counted = ((name, value) for name, value in arguments.items() if name not in beside)
+    return all(grounds.hold(leaf) for name, value in counted for _, leaf in leaves(value, name))
 
 
 def trusted_texts(
@@ -186,17 +210,29 @@ def trusted_texts(
         return (
             () if fields else tuple(x for x in text.splitlines() if not any(g in x for g in given))
         )
-    found = _of_fields(parsed, frozenset(fields)) if fields else leaves(parsed)
+    found = of_fields(parsed, frozenset(fields)) if fields else leaves(parsed)
     return tuple(leaf for _, leaf in found if leaf not in given)
 
 
-def _of_fields(value: JsonValue, fields: frozenset[str]) -> Iterator[tuple[str, str]]:
+def secret_texts(text: str, fields: Sequence[str]) -> frozenset[str]:
+    """Values of these fields of a JSON result; a result that is no JSON is secret as a whole."""
+    if not fields:
+        return frozenset()
+    try:
+        parsed: JsonValue = json.loads(text)
+    except (ValueError, RecursionError):
+        return frozenset({text})
+    return frozenset(leaf for _, leaf in of_fields(parsed, frozenset(fields)))
+
+
+def of_fields(value: JsonValue, fields: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Everything inside the fields of these names, at whatever depth they stand."""
     if isinstance(value, list):
         for inner in value:
-            yield from _of_fields(inner, fields)
+            yield from of_fields(inner, fields)
     elif isinstance(value, dict):
         for key, inner in value.items():
             if key in fields:
                 yield from leaves(inner, key)
             else:
-                yield from _of_fields(inner, fields)
+                yield from of_fields(inner, fields)

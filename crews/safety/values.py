@@ -26,6 +26,8 @@ _HOSTED = re.compile(rf"{_HOST}(?::\d{{1,5}})?(?:[/?#][^\s<>\"'`\\{{}}|^]*)?")
 _ADDRESS = re.compile(f"(?P<link>{_LINK.pattern})|(?P<email>{_EMAIL.pattern})|{_HOSTED.pattern}")
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _STRUCTURED = re.compile(r"[@/\\=:]|\w\.\w")
+_MARKER = re.compile(r"(?m)(?:^|(?<=[.:;!?]))[^\S\n]*\(?\d{1,3}[.)](?=\s)")
+"""A number that only numbers an entry of a list: it names nothing."""
 _MONEY: Final = "$€£¥₹%"
 _PORTS: Final = {"http": 80, "https": 443}
 _KEPT: Final = "-._~"
@@ -74,17 +76,21 @@ def ambiguous(value: str) -> bool:
 
 def pieces(text: str) -> tuple[str, ...]:
     """The text's pieces in their usual form, in order."""
-    found = (piece(part) for part in unicodedata.normalize("NFKC", text).split())
+    found = (piece(part) for part in _read(text).split())
     return tuple(part for part in found if part)
 
 
 def words(text: str) -> tuple[str, ...]:
     """The text's runs of letters and digits, without case; an address or a path is one word, not many."""
     found: list[str] = []
-    for part in unicodedata.normalize("NFKC", text).casefold().split():
+    for part in _read(text).casefold().split():
         bare = _bare(part)
         found += (piece(part),) if _STRUCTURED.search(bare) else re.findall(r"\w+", bare)
     return tuple(found)
+
+
+def _read(text: str) -> str:
+    return _MARKER.sub(" ", unicodedata.normalize("NFKC", text))
 
 
 def only_words(value: str) -> bool:
@@ -103,7 +109,7 @@ def addresses(text: str) -> Iterator[str]:
 
 def figures(text: str) -> Iterator[str]:
     """Every number inside a text, in its usual form."""
-    for match in _NUMBER.finditer(unicodedata.normalize("NFKC", text)):
+    for match in _NUMBER.finditer(_read(text)):
         if (found := number(match[0])) is not None:
             yield _figure(found)
 

@@ -311,6 +311,7 @@ TOOL: Final[Fields] = MappingProxyType({
                      "secret. One that is not named is a target.", choices=get_args(ArgumentRole)),
     "result": _choice("Who can have written what it returns: trusted (only your own people), "
                       "workspace or untrusted (anybody). Default: untrusted.", ResultLabel),
+    "secret_fields": _some("Fields of a JSON result that are secret or personal: they do not leave."),
     "trusted_fields": _some("Fields of a JSON result that are trusted, where the rest is not."),
 })  # fmt: skip
 """Keys of each tool that `policy.yaml` declares."""

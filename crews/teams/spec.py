@@ -211,6 +211,9 @@ class ToolSpec(Frozen):
     """Roles of arguments; one that is not named is a `target`."""
     result: ResultLabel = "untrusted"
     """Whose words the result is; `trusted` only where all arguments were trusted, too."""
+    secret_fields: tuple[str, ...] = ()
+    """Fields of a JSON result that are secret or personal: they leave the run only through an argument whose
+    role is `secret`, or with a human's consent before anything of others was read."""
     trusted_fields: tuple[str, ...] = ()
     """Fields of a JSON result that are trusted, where the rest is not."""
 

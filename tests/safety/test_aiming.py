@@ -111,3 +111,26 @@ def test_nothing_blind_happens_unasked(
     found = verdict(aimed(*origins, effect=effect, exposure=exposure), level, rules)
     blind = exposure != "trusted" and any(not o.grounded for o in origins)
     assert not blind or STRICTNESS[found.ruling] >= STRICTNESS["ask"]
+
+
+def test_what_a_tool_returned_as_secret_leaves_only_with_a_human_and_before_others_were_read() -> (
+    None
+):
+    for exposure, ruling in (("trusted", "ask"), ("untrusted", "deny")):
+        held = replace(action("external"), provenance=Provenance(exposure, (ANN,), private=True))  # type: ignore[arg-type]
+        assert (verdict(held).ruling, verdict(held).rule) == (ruling, "secret-leaves")
+
+
+def test_an_action_without_any_target_asks_once_others_were_read() -> None:
+    assert verdict(aimed()).rule == "ungrounded"
+    assert verdict(aimed(exposure="trusted")).ruling == "allow"
+
+
+def test_where_a_plan_names_a_tools_targets_no_other_is_asked_about() -> None:
+    targets = {"tool": ("ann@b.example",)}
+    assert verdict(aimed(EVE), targets=targets).rule == "beyond-grant"
+    assert verdict(aimed(EVE), targets=targets).ruling == "deny"
+    assert verdict(aimed(EVE, exposure="trusted"), targets=targets).ruling == "ask"
+    blind = replace(ANN, grounded=False)
+    assert verdict(aimed(blind), targets=targets).ruling == "allow"
+    assert verdict(aimed(EVE), targets={"another": ("x",)}).ruling == "ask"

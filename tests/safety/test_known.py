@@ -104,3 +104,27 @@ def test_nothing_that_is_read_lowers_exposure_or_grounds(
 def test_without_a_word_about_it_a_thread_trusts_nothing() -> None:
     assert Known().exposure == "untrusted"
     assert ungrounded(Known(), "ann@b.example")
+
+
+def test_a_field_that_the_tool_makes_up_is_not_what_it_was_given_as_content() -> None:
+    keep = Declared({"name": "target", "text": "content"}, "untrusted", ("id",), grounds=True)
+    asked = {"name": "Ann Lee", "text": "whatever was read"}
+    known = read_page(START)
+    known = known.after(
+        "/:1.0", known.heard_as(keep, asked), '{"id": "f-9"}', tool=keep, arguments=asked
+    )
+    assert not ungrounded(known, "f-9")
+
+
+@pytest.mark.parametrize(
+    "spelt", ["K4711-9901", "SzQ3MTEtOTkwMQ", "4b343731312d39393031", "No. K4711-9901!"]
+)
+def test_what_a_tool_returned_as_secret_is_seen_in_any_encoding(spelt: str) -> None:
+    passport = Declared({}, secrets=("passport",))
+    known = START.after(
+        "/:0.0", "untrusted", '{"passport": "K4711-9901", "city": "Oslo"}', tool=passport
+    )
+    form = Declared({"to": "target", "body": "content", "passport": "secret"})
+    assert known.provenance("external", form, {"to": "Ann Lee", "body": spelt}).private
+    assert not known.provenance("external", form, {"to": "Ann Lee", "passport": spelt}).private
+    assert not known.provenance("external", form, {"to": "Ann Lee", "body": "Oslo"}).private

@@ -33,7 +33,7 @@ def test_what_the_goal_names_is_grounded(value: str) -> None:
     "value",
     [
         "98", "9870", "DE8937040045", "DE893704004", "ann@example.com", "ann@example.org.evil.example",
-        "Lee Ann", "eneral", "https://example.org/rent?month=6", "https://example.org/",
+        "Lee Ann", "eneral", "https://example.org/rent?month=6",
         "https://example.org.evil.example/rent?month=5", "ann@example.org, eve@evil.example",
         "аnn@example.org", "ann​@example.org", "https://evil.example/?x=example.org", "gener",
     ],
@@ -83,15 +83,8 @@ def test_every_value_of_a_target_is_looked_at() -> None:
 
 def test_a_result_grounds_nothing_that_it_echoes() -> None:
     given_ = {"name": "eve@evil.example"}
-    assert trusted_texts(
-        json.dumps({"asked": "eve@evil.example", "mail": "a@b.example"}), given_
-    ) == (
-        "asked key",
-        "asked",
-        "mail",
-    )[:0] or "eve@evil.example" not in trusted_texts(
-        json.dumps({"asked": "eve@evil.example", "mail": "a@b.example"}), given_
-    )
+    text = json.dumps({"asked": "eve@evil.example", "mail": "a@b.example"})
+    assert set(trusted_texts(text, given_)) == {"asked", "mail", "a@b.example"}
     assert trusted_texts("no user eve@evil.example\nann@example.org", given_) == (
         "ann@example.org",
     )
@@ -113,3 +106,18 @@ def test_an_unknown_label_is_the_worst() -> None:
     assert worst(()) == "trusted"
     assert worst(("trusted", "workspace")) == "workspace"
     assert worst(("trusted", "")) == worst(("fields",)) == "untrusted"
+
+
+def test_an_address_inside_content_leads_its_reader() -> None:
+    body = "See https://example.org/rent?month=5, or https://evil.example/login"
+    found = list(origins({"body": body}, {"body": "content"}, GROUNDS))
+    assert {(o.role, o.value) for o in found} == {
+        ("content", "evil.example/login"),
+        ("content", "evil.example"),
+    }
+
+
+@pytest.mark.parametrize("text", ["1. Delete it", "First:\n 2) pay", "Do this. 3. Then that"])
+def test_the_number_of_an_entry_names_nothing(text: str) -> None:
+    assert not any(Grounds.of([text]).hold(n) for n in ("1", "2", "3"))
+    assert Grounds.of(["pay 3. Then go"]).hold("3")
