@@ -149,7 +149,7 @@ class Grant(BaseModel):
     hosts: tuple[str, ...] | None = None
     """Hosts that the plan names; None: it names none."""
     targets: dict[str, tuple[str, ...]] = {}
-    """Tool -> the targets that the plan names for it."""
+    """`TOOL.ARGUMENT`, or `TOOL` for all of its arguments -> the values that the plan names."""
     amount: Decimal | None = None
     """The most that the plan grants for one amount; None: it names none."""
     returns: tuple[ReturnField, ...] = ()

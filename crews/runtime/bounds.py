@@ -32,7 +32,7 @@ class Bounds:
     hosts: tuple[str, ...] | None
     amount: Decimal | None
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Tool -> every target that it will need; a tool that is not there: they are not known yet."""
+    """`TOOL.ARGUMENT`, or `TOOL` -> every value that it will need; what is not there is not known yet."""
     returns: tuple[ReturnField, ...] = ()
 
 
@@ -61,8 +61,8 @@ class Ceiling:
 
     tools: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
-    targets: frozenset[tuple[str, str]] = frozenset()
-    """Tool and target; `ANY`: a target that is not known yet."""
+    closed: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Arguments that every step with the tool closes -> all values that they may get."""
     amount: Decimal | None = Decimal(0)
     """None: there is no bound."""
 
@@ -71,31 +71,52 @@ class Ceiling:
         found = sorted(self.tools - other.tools)
         if ANY not in other.hosts:
             found += sorted(f"host {host}" for host in self.hosts - other.hosts)
-        known = {tool for tool, target in other.targets if target == ANY}
         found += sorted(
-            f"{tool} to {'others' if target == ANY else target}"
-            for tool, target in self.targets - other.targets
-            if tool in other.tools and tool not in known
+            f"{name} beyond {', '.join(sorted(values)) or 'nothing'}"
+            for name, values in other.closed.items()
+            if _tool(name) in self.tools & other.tools and not self._closes(name, values)
         )
         if other.amount is not None and (self.amount is None or self.amount > other.amount):
             found.append("any amount" if self.amount is None else f"amounts up to {self.amount}")
         return ", ".join(found)
 
+    def _closes(self, name: str, values: frozenset[str]) -> bool:
+        """Is it closed here, to no more than these values?"""
+        return name in self.closed and self.closed[name] <= values
+
 
 def ceiling(steps: Iterable[Step], team: TeamSpec, registered: Mapping[str, AnyTool]) -> Ceiling:
     """What a plan grants. Only steps with tools that leave the run count."""
-    whole = Ceiling()
-    for step in steps:
-        bounds = of_step(step, team.agent(step.agent))
-        aimed = {n for n in bounds.tools if n in registered and registered[n].effect in AIMED}
-        if not aimed:
-            continue
-        hosts = {ANY} if bounds.hosts is None else set(bounds.hosts)
-        amounts = (whole.amount, bounds.amount)
-        whole = Ceiling(
-            whole.tools | aimed,
-            whole.hosts | hosts,
-            whole.targets | {(t, v) for t in aimed for v in bounds.targets.get(t, (ANY,))},
-            None if None in amounts else max(a for a in amounts if a is not None),
-        )
-    return whole
+    found = [of_step(step, team.agent(step.agent)) for step in steps]
+    uses = [(bounds, _aimed(bounds, registered)) for bounds in found]
+    uses = [(bounds, aimed) for bounds, aimed in uses if aimed]
+    amounts = [bounds.amount for bounds, _ in uses]
+    known = [amount for amount in amounts if amount is not None]
+    return Ceiling(
+        tools=frozenset(tool for _, aimed in uses for tool in aimed),
+        hosts=frozenset(
+            h for bounds, _ in uses for h in ((ANY,) if bounds.hosts is None else bounds.hosts)
+        ),
+        closed=_closed(uses),
+        amount=max(known, default=Decimal(0)) if len(known) == len(amounts) else None,
+    )
+
+
+def _aimed(bounds: Bounds, registered: Mapping[str, AnyTool]) -> frozenset[str]:
+    """Tools of a step that leave the run, by the names that they call themselves."""
+    found = (registered[name] for name in bounds.tools if name in registered)
+    return frozenset(tool.name for tool in found if tool.effect in AIMED)
+
+
+def _closed(uses: list[tuple[Bounds, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    names = {name for bounds, _ in uses for name in bounds.targets}
+    closed: dict[str, frozenset[str]] = {}
+    for name in names:
+        mine = [bounds.targets.get(name) for bounds, aimed in uses if _tool(name) in aimed]
+        if mine and None not in mine:
+            closed[name] = frozenset(value for values in mine for value in values or ())
+    return closed
+
+
+def _tool(name: str) -> str:
+    return name.partition(".")[0]

@@ -46,7 +46,7 @@ class Step(Args):
     targets: Annotated[
         dict[str, tuple[str, ...]],
         Field(
-            description="tool -> every recipient, account, id or link that it will act on, if all are known by now",
+            description="TOOL.ARGUMENT -> every recipient, account, id, link or amount it gets, where all are known",
             max_length=20,
         ),
     ] = {}
@@ -120,14 +120,14 @@ class PlanTool(Tool[PlanArgs]):
     review_kind = "plan"
     planning = True
 
-    def __init__(self, team: TeamSpec, wider: Wider | None = None) -> None:
+    def __init__(self, team: TeamSpec, beside: Beside | None = None) -> None:
         self._team = team
-        self._wider = wider
+        self._beside = beside
 
     def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
         """Refuse a plan that cannot be carried out, before anybody is asked about it."""
         _check(args.steps, self._team)
-        return Preview(wider=self._wider(args, context) if self._wider else "")
+        return self._beside(args, context) if self._beside else Preview()
 
     async def run(self, args: PlanArgs, context: ToolContext) -> ToolResult:
         """The plan is the call itself."""
@@ -136,17 +136,18 @@ class PlanTool(Tool[PlanArgs]):
         return ToolResult(f"Planned. Ready now, delegate in one turn: {', '.join(ready)}.")
 
 
-Wider = Callable[[PlanArgs, ToolContext], str]
-"""What a plan would grant beyond the one in force; empty: nothing."""
+Beside = Callable[[PlanArgs, ToolContext], Preview]
+"""How a plan stands to the one in force."""
 
 
-def wider_plan(scene: Scene, path: str, args: PlanArgs, context: ToolContext) -> str:
-    """What this plan grants beyond the one in force, where text by others was read since."""
-    if exposure_at(scene.journal, context.call) not in {"workspace", "untrusted"}:
-        return ""
+def beside(scene: Scene, path: str, args: PlanArgs, context: ToolContext) -> Preview:
+    """The plan in force, and what this one grants beyond it where text by others was read since."""
     before = current_plan(scene.journal, path)
+    steps = tuple(s.model_dump(mode="json") for s in before.steps) if before else ()
+    if exposure_at(scene.journal, context.call) not in {"workspace", "untrusted"}:
+        return Preview(beside=steps)
     old = ceiling(before.steps, scene.team, scene.tools) if before else Ceiling()
-    return ceiling(args.steps, scene.team, scene.tools).beyond(old)
+    return Preview(wider=ceiling(args.steps, scene.team, scene.tools).beyond(old), beside=steps)
 
 
 def _check(steps: Sequence[Step], team: TeamSpec) -> None:

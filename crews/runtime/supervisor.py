@@ -12,7 +12,7 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.runtime.delegation import DelegateTool, Worker
 from crews.runtime.finishing import FinishTool
-from crews.runtime.planning import PlanTool, wider_plan
+from crews.runtime.planning import PlanTool, beside
 from crews.runtime.scene import Scene
 from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TaskSpec
@@ -101,7 +101,7 @@ def supervisor_tools(
 ) -> dict[str, AnyTool]:
     """The supervisor's tools for a task: its own reading ones, and control over the team."""
     control: tuple[AnyTool, ...] = (
-        PlanTool(scene.team, partial(wider_plan, scene, path)),
+        PlanTool(scene.team, partial(beside, scene, path)),
         DelegateTool(scene, path, worker),
         AskHumanTool(),
         EscalateTool(),

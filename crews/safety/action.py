@@ -44,6 +44,8 @@ class Action:
     """Where its values come from, and what its thread has read."""
     wider: str = ""
     """A plan's: what it would grant beyond the plan that is in force; empty: nothing."""
+    beside: tuple[dict[str, JsonValue], ...] = ()
+    """What a human should see beside it: the steps of the plan in force."""
     delegation: bool = False
     """A supervisor's `plan` or `delegate`: at level 3 an `ask` on it stays an `ask`."""
 
@@ -93,7 +95,8 @@ class Standing:
     hosts: tuple[str, ...] | None = None
     """Hosts that the plan grants; None: it names none, so that grounding alone decides."""
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Tool -> the targets that the plan names for it; a tool that is not there: the plan names none."""
+    """`TOOL.ARGUMENT`, or `TOOL` for all of its arguments -> the values that the plan names; what is not there is left
+    open."""
     amount: Decimal | None = None
     """The most that the plan grants for one amount; None: it names none."""
     protected: tuple[str, ...] = field(default=())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import Final
 
 from crews.safety.action import Action, Standing
-from crews.safety.labels import AIMED, Grounds, Origin
+from crews.safety.labels import AIMED, AIMING, Grounds, Origin
 from crews.safety.values import host_of, number
 
 SECRET_LEAVES: Final = "secret-leaves"  # noqa: S105 - the name of a rule
@@ -64,9 +65,10 @@ def ungrounded(action: Action, standing: Standing) -> tuple[Origin, ...]:
     """The values that aim the action and that nobody who is trusted has named or granted."""
     if action.provenance.exposure == "trusted":
         return ()
-    planned = Grounds.of(standing.targets.get(action.tool, ()))
     blind = (o for o in action.provenance.ungrounded if not _granted(o, standing))
-    return tuple(o for o in blind if not planned.hold(o.value))
+    return tuple(
+        o for o in blind if not Grounds.of(_planned(o, action.tool, standing) or ()).hold(o.value)
+    )
 
 
 def _beyond(action: Action, standing: Standing) -> tuple[Origin, ...]:
@@ -76,12 +78,21 @@ def _beyond(action: Action, standing: Standing) -> tuple[Origin, ...]:
 
 
 def _exceeds(origin: Origin, tool: str, standing: Standing) -> bool:
-    if origin.role == "target" and tool in standing.targets and not origin.grounded:
-        return not Grounds.of(standing.targets[tool]).hold(origin.value)
+    planned = _planned(origin, tool, standing)
+    if planned is not None and not origin.grounded:
+        return not Grounds.of(planned).hold(origin.value)
     if origin.role == "amount" and standing.amount is not None:
         return not _granted(origin, standing)
     host = host_of(origin.value) if origin.role == "target" else ""
     return bool(host) and standing.hosts is not None and not _granted(origin, standing)
+
+
+def _planned(origin: Origin, tool: str, standing: Standing) -> tuple[str, ...] | None:
+    """The values that the plan names for this argument of the tool; None: it leaves it open."""
+    if origin.role not in AIMING:
+        return None
+    argument = re.split(r"[\[. ]", origin.argument, maxsplit=1)[0]
+    return standing.targets.get(f"{tool}.{argument}", standing.targets.get(tool))
 
 
 def _granted(origin: Origin, standing: Standing) -> bool:

@@ -28,6 +28,8 @@ def may_it_happen(
     """The question about a call that policy asks about."""
     kind = seat.tools[call.tool].review_kind
     subject = evidence.subject(action) | named(verdict.asking)
+    if kind == "plan":
+        subject |= {"steps": action.arguments.get("steps"), "in_force": list(action.beside)}
     if kind == "action":
         subject[standing.TERMS] = standing.terms(action, verdict, team_hash)
     return Question(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from crews.errors import Signal
 from crews.safety.action import FileChange
@@ -40,6 +40,8 @@ class Preview:
     confidence: float | None = None
     wider: str = ""
     """A plan's: what it would grant beyond the plan in force, after text by others was read; empty: nothing."""
+    beside: tuple[dict[str, JsonValue], ...] = ()
+    """What a human should see beside it: the steps of the plan in force."""
 
 
 @dataclass(frozen=True, slots=True)

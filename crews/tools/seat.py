@@ -69,6 +69,7 @@ class Seat:
             confidence=preview.confidence,
             provenance=provenance,
             wider=preview.wider,
+            beside=preview.beside,
             delegation=tool.planning,
         )
 

@@ -134,3 +134,12 @@ def test_where_a_plan_names_a_tools_targets_no_other_is_asked_about() -> None:
     blind = replace(ANN, grounded=False)
     assert verdict(aimed(blind), targets=targets).ruling == "allow"
     assert verdict(aimed(EVE), targets={"another": ("x",)}).ruling == "ask"
+
+
+def test_a_plan_closes_one_argument_and_leaves_another_open() -> None:
+    sum_ = Origin("sum", "amount", "80", grounded=False)
+    closed = {"tool.to": ("ann@b.example",)}
+    assert verdict(aimed(ANN, sum_), targets=closed).rule == "ungrounded"
+    nested = replace(EVE, argument="to[1].cc")
+    assert verdict(aimed(nested, sum_), targets=closed).rule == "beyond-grant"
+    assert verdict(aimed(ANN, sum_), targets={"tool.sum": ()}).rule == "beyond-grant"
