@@ -15,7 +15,16 @@ from typing import Final, Literal, get_args
 
 from pydantic import JsonValue
 
-from crews.safety.values import addresses, ambiguous, figures, leaves, only_words, pieces, words
+from crews.safety.values import (
+    addresses,
+    ambiguous,
+    figures,
+    leaves,
+    only_words,
+    pieces,
+    unnumbered,
+    words,
+)
 from crews.teams.spec import ArgumentRole, Effect
 
 Exposure = Literal["trusted", "values", "workspace", "untrusted"]
@@ -53,7 +62,7 @@ class Grounds:
 
     def plus(self, texts: Iterable[str]) -> Grounds:
         """These grounds and more. Texts are never read across their ends."""
-        new = tuple(text for text in texts if text.strip())
+        new = tuple(unnumbered(text) for text in texts if text.strip())
         if not new:
             return self
         found = {atom for text in new for atom in (*addresses(text), *figures(text))}

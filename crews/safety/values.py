@@ -74,23 +74,24 @@ def ambiguous(value: str) -> bool:
     return any(unicodedata.category(c) in {"Cf", "Cc", "Co", "Cn", "Cs"} for c in value)
 
 
+def unnumbered(text: str) -> str:
+    """The text without the numbers of its lists' entries."""
+    return _MARKER.sub(" ", text)
+
+
 def pieces(text: str) -> tuple[str, ...]:
     """The text's pieces in their usual form, in order."""
-    found = (piece(part) for part in _read(text).split())
+    found = (piece(part) for part in unicodedata.normalize("NFKC", text).split())
     return tuple(part for part in found if part)
 
 
 def words(text: str) -> tuple[str, ...]:
     """The text's runs of letters and digits, without case; an address or a path is one word, not many."""
     found: list[str] = []
-    for part in _read(text).casefold().split():
+    for part in unicodedata.normalize("NFKC", text).casefold().split():
         bare = _bare(part)
         found += (piece(part),) if _STRUCTURED.search(bare) else re.findall(r"\w+", bare)
     return tuple(found)
-
-
-def _read(text: str) -> str:
-    return _MARKER.sub(" ", unicodedata.normalize("NFKC", text))
 
 
 def only_words(value: str) -> bool:
@@ -109,7 +110,7 @@ def addresses(text: str) -> Iterator[str]:
 
 def figures(text: str) -> Iterator[str]:
     """Every number inside a text, in its usual form."""
-    for match in _NUMBER.finditer(_read(text)):
+    for match in _NUMBER.finditer(unicodedata.normalize("NFKC", text)):
         if (found := number(match[0])) is not None:
             yield _figure(found)
 

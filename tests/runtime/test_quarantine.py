@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,8 +21,14 @@ GOOD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def parsed(kind: str, value: object, **more: Any) -> Any:
-    tool = returning([ReturnField(name="it", kind=kind, **more)])  # type: ignore[arg-type]
+@cache
+def the_tool(kind: str, choices: tuple[str, ...], many: bool) -> Any:
+    field = {"name": "it", "kind": kind, "choices": choices, "many": many}
+    return returning([ReturnField.model_validate(field)])
+
+
+def parsed(kind: str, value: object, choices: tuple[str, ...] = (), *, many: bool = False) -> Any:
+    tool = the_tool(kind, choices, many)
     return tool.handover(tool.args.model_validate({"it": value, "sources": ["0.0"]}))
 
 

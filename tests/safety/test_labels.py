@@ -121,3 +121,4 @@ def test_an_address_inside_content_leads_its_reader() -> None:
 def test_the_number_of_an_entry_names_nothing(text: str) -> None:
     assert not any(Grounds.of([text]).hold(n) for n in ("1", "2", "3"))
     assert Grounds.of(["pay 3. Then go"]).hold("3")
+    assert not Grounds.of(["Ann Lee"]).hold("7. Ann Lee")

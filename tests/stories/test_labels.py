@@ -129,7 +129,7 @@ def test_a_plan_that_grants_more_after_reading_is_put_to_a_human_beside_the_old_
         assert stage.run(GOAL).status == "waiting"
         review = stage.open_review("plan")
         assert review.rule == "wider-plan"
-        assert SEND in review.reason
+        assert review.reason.endswith(": send.")
         _, shown, _ = stage.cli("inbox", "show", review.id)
         beside = shown.partition("the plan in force")
         assert ("more coder" in beside[0], "more coder" in beside[2]) == (True, False)
