@@ -13,6 +13,7 @@ import typer
 from crews.cli import (
     again,
     cost,
+    explain,
     failing,
     history,
     inbox,
@@ -73,6 +74,7 @@ def options(
 for _module in (
     run,
     teams,
+    explain,
     inbox,
     users,
     history,

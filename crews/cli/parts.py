@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crews.cli.aims import aims, listed, steps, text_of
 from crews.cli.output import moment
 from crews.plain import one_line, plain, visible
 from crews.records.questions import ReviewKind, ReviewRow
@@ -207,12 +208,14 @@ _SHOWN: dict[ReviewKind, frozenset[str]] = {
             "arguments",
             "started_at",
             "terms",
+            "origins",
+            "exposure",
         }
     ),
     "change_set": frozenset(
         {"summary", "reviewed_by", "folder", "apply", "files", "collected", "diff", "rules"}
     ),
-    "plan": frozenset({"steps"}),
+    "plan": frozenset({"steps", "in_force", "tool", "effect", "arguments"}),
     "question": frozenset({"question", "context", "escalated"}),
     "hand_over": frozenset({"author", "reviewer", "rounds", "reasons", "summary", "round"}),
 }
@@ -227,10 +230,11 @@ def _subject(review: ReviewRow) -> Iterator[Part]:
         case "change_set":
             yield from _change_set(about)
         case "plan":
-            yield Part("list", "plan (the supervisor's words)", "\n".join(_steps(about)))
+            yield Part("list", "plan (the supervisor's words)", "\n".join(steps(about, "steps")))
+            yield Part("list", "the plan in force", "\n".join(steps(about, "in_force")))
         case "question":
-            yield Part("words", "question (the agent's words)", plain(_text(about, "question")))
-            yield Part("words", "context (the agent's words)", plain(_text(about, "context")))
+            yield Part("words", "question (the agent's words)", plain(text_of(about, "question")))
+            yield Part("words", "context (the agent's words)", plain(text_of(about, "context")))
         case "hand_over":
             yield from _hand_over(about)
         case "budget" | "model":
@@ -241,24 +245,13 @@ def _subject(review: ReviewRow) -> Iterator[Part]:
     yield Part("code", "further", pretty(rest) if rest else "")
 
 
-def _text(about: dict[str, Any], key: str) -> str:
-    value = about.get(key)
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _listed(about: dict[str, Any], key: str) -> list[str]:
-    entries: list[object] = about.get(key) or []
-    return [e if isinstance(e, str) else json.dumps(e, ensure_ascii=False) for e in entries]
-
-
 def _action(about: dict[str, Any]) -> Iterator[Part]:
-    yield _fact("tool", one_line(" ".join(_text(about, key) for key in ("tool", "effect"))))
-    paths = (visible(path).replace("\n", "⟨U+000A⟩") for path in _listed(about, "paths"))
+    yield _fact("tool", one_line(" ".join(text_of(about, key) for key in ("tool", "effect"))))
+    paths = (visible(path).replace("\n", "⟨U+000A⟩") for path in listed(about, "paths"))
     yield Part("list", "paths", "\n".join(paths))
-    yield Part("code", "command", visible(_text(about, "command")))
-    yield Part("diff", "what it would change", visible(_text(about, "diff")))
+    yield Part("list", "aimed at", "\n".join(aims(about)))
+    yield Part("code", "command", visible(text_of(about, "command")))
+    yield Part("diff", "what it would change", visible(text_of(about, "diff")))
     if about.get("arguments"):
         yield Part("code", "arguments", pretty(about["arguments"]))
     started = about.get("started_at")
@@ -266,24 +259,24 @@ def _action(about: dict[str, Any]) -> Iterator[Part]:
 
 
 def _change_set(about: dict[str, Any]) -> Iterator[Part]:
-    yield Part("words", "summary (the team's words)", plain(_text(about, "summary")))
-    yield _fact("reviewed by", one_line(_text(about, "reviewed_by")))
-    yield _fact("folder", visible(_text(about, "folder")))
+    yield Part("words", "summary (the team's words)", plain(text_of(about, "summary")))
+    yield _fact("reviewed by", one_line(text_of(about, "reviewed_by")))
+    yield _fact("folder", visible(text_of(about, "folder")))
     applied = "applied to the folder" if about.get("apply") else "kept, not applied"
     yield _fact("on approval", f"the changes are {applied}")
     files: list[dict[str, Any]] = about.get("files") or []
     yield Part("list", "files", "\n".join(_file(f) for f in files))
     collected: list[dict[str, Any]] = about.get("collected") or []
     yield Part("list", "calls that a rule wanted asked about", "\n".join(_collected(collected)))
-    yield Part("diff", "diff", visible(_text(about, "diff")))
+    yield Part("diff", "diff", visible(text_of(about, "diff")))
 
 
 def _collected(entries: list[dict[str, Any]]) -> Iterator[str]:
     """One line a rule: how many calls, which, and why it asks."""
     groups: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        why = (_text(entry, "rule"), _text(entry, "reason"))
-        groups.setdefault(why, []).append(_text(entry, "call"))
+        why = (text_of(entry, "rule"), text_of(entry, "reason"))
+        groups.setdefault(why, []).append(text_of(entry, "call"))
     for (rule, reason), places in groups.items():
         calls = "1 call" if len(places) == 1 else f"{len(places)} calls"
         yield one_line(f"{rule}: {calls} ({', '.join(places)}): {reason}", 600)
@@ -296,32 +289,19 @@ def _file(found: dict[str, Any]) -> str:
     return f"{path} {found.get('kind', '')} ({counts})"
 
 
-def _steps(about: dict[str, Any]) -> Iterator[str]:
-    steps: list[dict[str, Any]] = about.get("steps") or []
-    for step in steps:
-        after = ", ".join(one_line(name) for name in _listed(step, "depends_on"))
-        order = f" (after {after})" if after else ""
-        head = f"{one_line(_text(step, 'id'))} {one_line(_text(step, 'agent'))}{order}"
-        details = [one_line(_text(step, "task"), 400)]
-        for key, name in (("expected_output", "gives"), ("acceptance", "accepted if")):
-            if step.get(key):
-                details.append(f"{name}: {one_line(_text(step, key), 400)}")
-        yield f"{head}: {'; '.join(details)}"
-
-
 def _hand_over(about: dict[str, Any]) -> Iterator[Part]:
     for key in ("author", "reviewer", "rounds"):
-        yield _fact(key, one_line(_text(about, key)))
-    reasons = "\n".join(one_line(reason, 400) for reason in _listed(about, "reasons"))
+        yield _fact(key, one_line(text_of(about, key)))
+    reasons = "\n".join(one_line(reason, 400) for reason in listed(about, "reasons"))
     yield Part("list", "reasons of the rejection (the reviewer's words)", reasons)
-    yield Part("words", "summary (the author's words)", plain(_text(about, "summary")))
+    yield Part("words", "summary (the author's words)", plain(text_of(about, "summary")))
 
 
 def _facts(about: dict[str, Any]) -> Iterator[Part]:
     for key, value in about.items():
         title = one_line(key.replace("_", " "))
         if isinstance(value, list):
-            lines = "\n".join(one_line(entry, 400) for entry in _listed(about, key))
+            lines = "\n".join(one_line(entry, 400) for entry in listed(about, key))
             yield Part("list", title, lines)
         else:
-            yield _fact(title, one_line(_text(about, key), 600))
+            yield _fact(title, one_line(text_of(about, key), 600))

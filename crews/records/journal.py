@@ -293,11 +293,18 @@ class Journal:
         return replace(call, **values, epoch=self.epoch)
 
     def rule_call(
-        self, call: CallRow, verdict: Verdict, agent: str, arguments: str = "", standing: str = ""
+        self,
+        call: CallRow,
+        verdict: Verdict,
+        agent: str,
+        arguments: str = "",
+        standing: str = "",
+        labels: Sequence[str] = (),
     ) -> CallRow:
         """Keep what policy said of a call, before anything else happens with it.
 
         `arguments`: the call's, as the audit log may show them. `standing`: the review whose approval holds for it.
+        `labels`: where its values come from (`safety.labels`).
         """
         found = [asdict(f) for f in verdict.findings]
         return self.set_call(
@@ -311,6 +318,7 @@ class Journal:
                 "deferred": verdict.deferred,
                 "arguments": arguments,
                 "standing": standing,
+                "labels": list(labels),
             },
             ruling=verdict.ruling,
             rule=verdict.rule,

@@ -65,6 +65,10 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
         'revoked_at FLOAT, PRIMARY KEY (id), FOREIGN KEY("user") REFERENCES users (name), UNIQUE '
         "(digest))",
     ),
+    3: (
+        "ALTER TABLE threads ADD COLUMN label VARCHAR NOT NULL DEFAULT 'untrusted'",
+        "ALTER TABLE calls ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+    ),
 })  # fmt: skip
 """Version -> statements that lead to it from the one before, in the SQL that both databases speak.
 

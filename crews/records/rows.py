@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
 
@@ -123,6 +123,19 @@ class RunRow:
         return Limits.model_validate_json(self.limits)
 
 
+class ReturnField(BaseModel):
+    """One value that a quarantined reader returns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z_]\w*$")]
+    kind: Literal["number", "flag", "date", "email", "link", "path", "word", "choice"]
+    choices: Annotated[tuple[str, ...], Field(max_length=50)] = ()
+    """Of a `choice`."""
+    many: bool = False
+    """A list of such values, 50 at most."""
+
+
 class Grant(BaseModel):
     """What one thread may use: never more than its agent has."""
 
@@ -133,6 +146,14 @@ class Grant(BaseModel):
     duty: Duty = "worker"
     writes: bool = False
     """May it change the workspace: does it have a tool that writes?"""
+    hosts: tuple[str, ...] | None = None
+    """Hosts that the plan names; None: it names none."""
+    targets: dict[str, tuple[str, ...]] = {}
+    """`TOOL.ARGUMENT`, or `TOOL` for all of its arguments -> the values that the plan names."""
+    amount: Decimal | None = None
+    """The most that the plan grants for one amount; None: it names none."""
+    returns: tuple[ReturnField, ...] = ()
+    """What a quarantined reader hands over, and nothing else; empty: it is none."""
 
 
 class HandOver(BaseModel):
@@ -183,6 +204,8 @@ class ThreadRow:
     working_seconds: float
     started_at: float
     ended_at: float | None
+    label: str = "untrusted"
+    """What the one who began the thread had read by then (`safety.labels.Exposure`)."""
 
     @property
     def grant(self) -> Grant:
@@ -270,6 +293,8 @@ class CallRow:
     ended_at: float | None
     rules: str = "[]"
     """JSON list: every rule that made the ruling; of an `ask` every rule that asks, now or later."""
+    label: str = ""
+    """Whose words the result is (`safety.known.Heard`); empty: there is none, or nobody said."""
 
     @property
     def address(self) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """`migrations` says what each version added."""
 
 metadata = MetaData()
@@ -105,6 +105,7 @@ threads = Table(
     Column("working_seconds", Float, nullable=False, default=0.0),
     Column("started_at", Float, nullable=False),
     Column("ended_at", Float),
+    Column("label", String, nullable=False, default="untrusted"),
 )
 
 turns = Table(
@@ -153,6 +154,7 @@ calls = Table(
     Column("started_at", Float),
     Column("ended_at", Float),
     Column("rules", Text, nullable=False, default="[]"),
+    Column("label", String, nullable=False, default=""),
 )
 
 reviews = Table(

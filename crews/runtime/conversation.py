@@ -36,6 +36,8 @@ class Conversation:
     unseen_bytes: int = 0
     """Bytes of what was added since."""
     tools: tuple[Block, ...] = field(default=())
+    settled: tuple[CallRow, ...] = ()
+    """Calls of the turns before the last one, as they were loaded."""
 
     @classmethod
     def load(cls, journal: Journal, thread: ThreadRow) -> Conversation:
@@ -47,6 +49,7 @@ class Conversation:
         )
         talk.unseen_bytes = _size(thread.brief) + _size(thread.system) + len(thread.tools)
         rows, calls = journal.turns(thread.path), journal.calls(thread.path)
+        talk.settled = tuple(c for c in calls if c.turn < len(rows) - 1)
         for row in rows:
             talk.add_turn(row, tuple(c for c in calls if c.turn == row.turn))
             if row.turn < len(rows) - 1:

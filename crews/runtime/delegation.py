@@ -14,6 +14,8 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.records.rows import ThreadRow, child_path
 from crews.runtime import prompts
+from crews.runtime.bounds import Bounds, ceiling, of_step
+from crews.runtime.knowing import exposure_at, exposure_of
 from crews.runtime.planning import Plan, Step, current_plan
 from crews.runtime.scene import Scene
 from crews.runtime.threads import for_delegation, open_thread
@@ -81,10 +83,12 @@ class DelegateTool(Tool[DelegateArgs]):
             raise ToolError("make a `plan` first")
         step = self._step(args, plan)
         self._check_ready(step, plan, context)
-        if args.step == "" and self._scene.options.autonomy < TEAM:
+        if args.step == "" and (
+            self._scene.options.autonomy < TEAM or self._steered(step, context)
+        ):
             raise NeedsReview(_beyond_plan(args, step, plan, context))
         self._check_rework(plan, context)
-        return await self._begin(args, step, plan, thread_path)
+        return await self._begin(args, step, plan, context)
 
     async def decided(
         self, args: DelegateArgs, context: ToolContext, review: ReviewRow
@@ -101,7 +105,13 @@ class DelegateTool(Tool[DelegateArgs]):
         if plan is None:
             raise ToolError("make a `plan` first")
         advice = f"A human advises: <human>{review.answer}</human>" if review.answer else ""
-        return await self._begin(args, self._step(args, plan), plan, thread_path, advice)
+        return await self._begin(args, self._step(args, plan), plan, context, advice)
+
+    def _steered(self, step: Step, context: ToolContext) -> bool:
+        """Would work beyond the plan get tools that leave the run, at the word of one who read others' text?"""
+        scene = self._scene
+        granted = ceiling((step,), scene.team, scene.tools).tools
+        return bool(granted) and exposure_at(scene.journal, context.call) != "trusted"
 
     # -- what may be delegated ----------------------------------------------------------------
 
@@ -174,13 +184,19 @@ class DelegateTool(Tool[DelegateArgs]):
     # -- doing it -----------------------------------------------------------------------------
 
     async def _begin(
-        self, args: DelegateArgs, step: Step, plan: Plan, path: str, advice: str = ""
+        self,
+        args: DelegateArgs,
+        step: Step,
+        plan: Plan,
+        context: ToolContext,
+        advice: str = "",
     ) -> ToolResult:
         agent = self._scene.team.agent(step.agent)
-        tools = self._tools(args, agent)
+        bounds = of_step(step, agent)
+        tools = self._tools(args, agent, bounds)
         row = open_thread(
             self._scene,
-            path=path,
+            path=_child(context.call),
             kind="delegation",
             agent=agent,
             task=step.task,
@@ -193,18 +209,20 @@ class DelegateTool(Tool[DelegateArgs]):
                 context=self._context(args, step, plan),
             ),
             tools=tools,
+            label=exposure_at(self._scene.journal, context.call),
             limits=self._limits(args, agent),
+            bounds=bounds,
         )
         return await self._work(row)
 
-    def _tools(self, args: DelegateArgs, agent: AgentSpec) -> dict[str, AnyTool]:
-        names = frozenset(agent.tools)
+    def _tools(self, args: DelegateArgs, agent: AgentSpec, bounds: Bounds) -> dict[str, AnyTool]:
+        names = bounds.tools
         if args.tools is not None:
             try:
-                names = narrow(agent.tools, args.tools)
+                names = narrow(bounds.tools, args.tools)
             except CrewsError as error:
                 raise ToolError(f"Denied: {error.what}") from error
-        return for_delegation(self._scene, agent, names)
+        return for_delegation(self._scene, agent, names, bounds.returns)
 
     def _limits(self, args: DelegateArgs, agent: AgentSpec) -> Limits:
         limits = tightest(self._scene.team.policy.delegation, agent.oversight.limits)
@@ -223,11 +241,12 @@ class DelegateTool(Tool[DelegateArgs]):
 
     async def _work(self, row: ThreadRow) -> ToolResult:
         agent = self._scene.team.agent(row.agent)
-        tools = for_delegation(self._scene, agent, row.grant.tools)
+        tools = for_delegation(self._scene, agent, row.grant.tools, row.grant.returns)
         done = await self._worker(agent, row, tools)
         if done.outcome is None:
             raise ToolError("the delegation ended without a hand-over")
-        return ToolResult(prompts.handed_over(done, done.outcome))
+        heard = "values" if row.grant.returns else exposure_of(self._scene.journal, done)
+        return ToolResult(prompts.handed_over(done, done.outcome), heard=heard)
 
 
 def rejections(delegations: tuple[ThreadRow, ...], scene: Scene) -> list[ThreadRow]:

@@ -40,6 +40,7 @@ async def brief_on(scene: Scene, question: Question) -> Brief:
             context=[_facts(question)],
         ),
         tools=tools,
+        label="untrusted",  # what it is to judge may be anybody's words
         limits=agent.oversight.limits,
     )
     try:

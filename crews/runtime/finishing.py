@@ -18,6 +18,7 @@ from crews.runtime.delivery import deliver
 from crews.runtime.handing import accepted, result_question
 from crews.runtime.scene import Scene
 from crews.safety.action import Action, Finding, Verdict
+from crews.safety.known import ENGINES_OWN
 from crews.safety.policy import judge
 from crews.tools.asking import all_of, further, named
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
@@ -43,6 +44,7 @@ class FinishTool(Tool[FinishArgs]):
     name = "finish"
     description = "End the run with one report. The changes go to a human for approval."
     effect = "read"
+    declared = ENGINES_OWN
     args = FinishArgs
     repeatable = True
     ends_thread = True

@@ -1,7 +1,8 @@
 """How does a CrewAI tool that a team names as `module:Class` come behind the gate?
 
-Nothing is known of what it does, so it counts as `external`: policy asks before each call, and a call that was
-interrupted goes to a human. The tool's class, or the tool, can say more in two attributes:
+Nothing is known of what it does, so it counts as `external` and each of its arguments as a target: policy asks
+before each call, and a call that was interrupted goes to a human. `tools:` in policy.yaml can say more, and so can
+the tool's class, or the tool, in two attributes:
 
     class Pay(BaseTool):
         crews_effect: ClassVar[str] = "external"            # or "read", "network"
@@ -23,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from crews.errors import UsageError
 from crews.runtime.crew import quiet
+from crews.safety.known import UNDECLARED, Declared, declared_by
+from crews.teams.spec import PolicySpec
 from crews.tools.base import Tool, ToolContext, ToolError, ToolResult
 from crews.tools.gate import AnyTool
 
@@ -32,12 +35,13 @@ EFFECT, KEY = "crews_effect", "crews_idempotency_key"
 _SOME_KEY = "0f" * 32
 
 
-def load_foreign(name: str, storage: Path) -> AnyTool:
+def load_foreign(name: str, storage: Path, policy: PolicySpec | None = None) -> AnyTool:
     """The tool that `module:Class` names, under the name that CrewAI gives it.
 
     Args:
         name: `module:Class`.
         storage: Folder for what CrewAI keeps.
+        policy: What the team declares of its tools, which counts more than what their classes say.
 
     Raises:
         UsageError: it cannot be imported, is no CrewAI tool, or declares an effect or a key that it cannot have.
@@ -59,7 +63,21 @@ def load_foreign(name: str, storage: Path) -> AnyTool:
     except Exception as error:
         what = f"the arguments of tool `{name}` cannot be described: {error}"
         raise UsageError(what, hint="give it an `args_schema`") from error
-    return _wrapped(tool, _effect(name, tool), _key(name, tool))
+    spec = policy.declared(name, _own_name(tool)) if policy else None
+    if spec is not None and (
+        unknown := spec.arguments.keys() - tool.args_schema.model_fields.keys()
+    ):
+        fields = ", ".join(tool.args_schema.model_fields) or "none"
+        raise UsageError(
+            f"policy.yaml declares arguments of `{spec.name}` that it has not: {', '.join(sorted(unknown))}",
+            hint=f"its arguments are: {fields}",
+        )
+    effect = spec.effect if spec and spec.effect else _effect(name, tool)
+    return _wrapped(tool, effect, _key(name, tool), declared_by(spec) if spec else UNDECLARED)
+
+
+def _own_name(inner: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", inner.name).strip("_").lower()[:64] or "tool"
 
 
 def _effect(name: str, inner: Any) -> ForeignEffect:
@@ -102,7 +120,7 @@ def _taking(inner: Any, *names: str) -> type[BaseModel]:
     return create_model(inner.args_schema.__name__, __config__=config, **cast("Any", fields))
 
 
-def _wrapped(inner: Any, declared: ForeignEffect, key: str) -> AnyTool:
+def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared) -> AnyTool:
     from crewai.tools.tool_failure import ToolFailure
 
     shown = [n for n in inner.args_schema.model_fields if n != key]
@@ -110,9 +128,10 @@ def _wrapped(inner: Any, declared: ForeignEffect, key: str) -> AnyTool:
     class ForeignTool(Tool[Any]):
         """A CrewAI tool behind the gate."""
 
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", inner.name).strip("_").lower()[:64] or "tool"
+        name = _own_name(inner)
         description = str(inner.description)
-        effect = declared
+        effect = told
+        declared = said
         keyed = bool(key)
         args = cast("Any", _taking(inner, *shown)) if key else inner.args_schema
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from crews.records.inbox import Question
 from crews.records.questions import Brief, ReviewRow
 from crews.records.rows import HandOver
+from crews.safety.known import ENGINES_OWN
 from crews.tools.base import Args, NeedsReview, Preview, Tool, ToolContext, ToolError, ToolResult
 
 Confidence = Annotated[float, Field(ge=0, le=1)]
@@ -43,6 +44,7 @@ class HandOverTool(Tool[HandOverArgs]):
     name = "hand_over"
     description = "End your work: say what was done, what shows it, and how sure you are."
     effect = "read"
+    declared = ENGINES_OWN
     args = HandOverArgs
     ends_thread = True
 
@@ -129,6 +131,7 @@ class BriefTool(Tool[BriefArgs]):
     name = "brief"
     description = "End your work: brief the human who must decide."
     effect = "read"
+    declared = ENGINES_OWN
     args = BriefArgs
     ends_thread = True
 

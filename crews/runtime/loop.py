@@ -18,6 +18,7 @@ from crews.runtime import metering, prompts
 from crews.runtime.answers import usable
 from crews.runtime.conversation import KEPT_TURNS, Conversation
 from crews.runtime.flags import flags_of
+from crews.runtime.knowing import Knowledge
 from crews.runtime.models import Block, ModelAnswer, ModelRequest
 from crews.runtime.reviewing import ask_model
 from crews.runtime.scene import Scene
@@ -64,8 +65,10 @@ class Loop:
                     self.scene.journal.add_working_time(path, worked)
 
     async def _work(self, talk: Conversation) -> HandOver:
+        known = Knowledge(self.scene, self.thread, self.tools)
+        known.learn(talk.settled)
         while True:
-            if talk.last is not None and (outcome := await self._settle(talk)):
+            if talk.last is not None and (outcome := await self._settle(talk, known)):
                 return self._end(outcome)
             if outcome := self._overdue(talk):
                 return self._end(outcome)
@@ -212,9 +215,9 @@ class Loop:
 
     # -- its calls ----------------------------------------------------------------------------
 
-    async def _settle(self, talk: Conversation) -> HandOver | None:
+    async def _settle(self, talk: Conversation, known: Knowledge) -> HandOver | None:
         """Take the last turn's calls to their ends; returns the hand-over, if one was made."""
-        seat = self._seat()
+        seat = self._seat(known)
         done: list[CallRow] = []
         outcome: HandOver | None = None
         for group in grouped(talk.calls, self.tools):
@@ -231,6 +234,7 @@ class Loop:
         if not self.ending and not talk.calls and talk.last is not None:
             return HandOver(summary=_text(talk.last.content))
         talk.add_results(done)
+        known.learn(done)
         return None
 
     def _handed_over(self, call: CallRow) -> HandOver | None:
@@ -240,7 +244,7 @@ class Loop:
             return None
         return tool.handover(tool.args.model_validate(call.args))
 
-    def _seat(self) -> Seat:
+    def _seat(self, known: Knowledge) -> Seat:
         names = frozenset(self.tools)
         context = ToolContext(
             workspace=self.scene.workspace,
@@ -254,7 +258,8 @@ class Loop:
             protected=self.scene.protected,
         )
         standing = self.scene.standing(self.agent, self.thread, names)
-        return Seat(self.agent.name, self.agent.oversight.duty, self.tools, standing, context)
+        duty = self.agent.oversight.duty
+        return Seat(self.agent.name, duty, self.tools, standing, context, known.now())
 
     # -- its end ------------------------------------------------------------------------------
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
 
 from crews.records.journal import Journal
-from crews.records.rows import ThreadRow
+from crews.records.rows import ReturnField, ThreadRow
+from crews.runtime.bounds import Ceiling, ceiling, of_step
+from crews.runtime.knowing import exposure_at
+from crews.runtime.scene import Scene
+from crews.safety.grants import GrantExceeded
+from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TeamSpec
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 
@@ -27,6 +33,33 @@ class Step(Args):
     expected_output: str
     acceptance: Annotated[str, Field(description="how to see that it is done")] = ""
     depends_on: tuple[StepId, ...] = ()
+    tools: Annotated[
+        tuple[str, ...] | None,
+        Field(description="what it needs of its agent's tools; default: all"),
+    ] = None
+    paths: Annotated[
+        tuple[str, ...] | None, Field(description="globs of what it writes; default: its agent's")
+    ] = None
+    hosts: Annotated[
+        tuple[str, ...] | None, Field(description="hosts that it reaches, like *.example.org")
+    ] = None
+    targets: Annotated[
+        dict[str, tuple[str, ...]],
+        Field(
+            description="TOOL.ARGUMENT -> every recipient, account, id, link or amount it gets, where all are known",
+            max_length=20,
+        ),
+    ] = {}
+    amount: Annotated[
+        Decimal | None, Field(ge=0, description="most that one call may pay or order")
+    ] = None
+    returns: Annotated[
+        tuple[ReturnField, ...],
+        Field(
+            max_length=20,
+            description="the step only reads, and hands over these values: no word of what it read reaches you",
+        ),
+    ] = ()
 
 
 class PlanArgs(Args):
@@ -82,24 +115,39 @@ class PlanTool(Tool[PlanArgs]):
     name = "plan"
     description = "Lay out the work in steps, each for one agent. A new plan replaces the old one."
     effect = "read"
+    declared = ENGINES_OWN
     args = PlanArgs
     review_kind = "plan"
     planning = True
 
-    def __init__(self, team: TeamSpec) -> None:
+    def __init__(self, team: TeamSpec, beside: Beside | None = None) -> None:
         self._team = team
+        self._beside = beside
 
     def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
         """Refuse a plan that cannot be carried out, before anybody is asked about it."""
-        del context
         _check(args.steps, self._team)
-        return Preview()
+        return self._beside(args, context) if self._beside else Preview()
 
     async def run(self, args: PlanArgs, context: ToolContext) -> ToolResult:
         """The plan is the call itself."""
         del context
         ready = [s.id for s in args.steps if not s.depends_on]
         return ToolResult(f"Planned. Ready now, delegate in one turn: {', '.join(ready)}.")
+
+
+Beside = Callable[[PlanArgs, ToolContext], Preview]
+"""How a plan stands to the one in force."""
+
+
+def beside(scene: Scene, path: str, args: PlanArgs, context: ToolContext) -> Preview:
+    """The plan in force, and what this one grants beyond it where text by others was read since."""
+    before = current_plan(scene.journal, path)
+    steps = tuple(s.model_dump(mode="json") for s in before.steps) if before else ()
+    if exposure_at(scene.journal, context.call) not in {"workspace", "untrusted"}:
+        return Preview(beside=steps)
+    old = ceiling(before.steps, scene.team, scene.tools) if before else Ceiling()
+    return Preview(wider=ceiling(args.steps, scene.team, scene.tools).beyond(old), beside=steps)
 
 
 def _check(steps: Sequence[Step], team: TeamSpec) -> None:
@@ -113,6 +161,10 @@ def _check(steps: Sequence[Step], team: TeamSpec) -> None:
             raise ToolError(
                 f"step {step.id}: no agent `{step.agent}`; there are: {', '.join(sorted(able))}"
             )
+        try:
+            of_step(step, team.agent(step.agent))
+        except GrantExceeded as error:
+            raise ToolError(f"step {step.id}: {error.what} {error.hint}") from error
         unknown = [d for d in step.depends_on if d not in ids]
         if unknown:
             raise ToolError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,8 +12,9 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.runtime.delegation import DelegateTool, Worker
 from crews.runtime.finishing import FinishTool
-from crews.runtime.planning import PlanTool
+from crews.runtime.planning import PlanTool, beside
 from crews.runtime.scene import Scene
+from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TaskSpec
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolResult
 from crews.tools.gate import AnyTool
@@ -31,6 +33,7 @@ class AskHumanTool(Tool[AskHumanArgs]):
     name = "ask_human"
     description = "Ask a human what nobody in the team can know. The run waits for the answer."
     effect = "read"
+    declared = ENGINES_OWN
     args = AskHumanArgs
 
     async def run(self, args: AskHumanArgs, context: ToolContext) -> ToolResult:
@@ -61,6 +64,7 @@ class EscalateTool(Tool[EscalateArgs]):
     name = "escalate"
     description = "Put something security-sensitive, or a disagreement, to a human with a brief. The run waits."
     effect = "read"
+    declared = ENGINES_OWN
     args = EscalateArgs
 
     async def run(self, args: EscalateArgs, context: ToolContext) -> ToolResult:
@@ -97,7 +101,7 @@ def supervisor_tools(
 ) -> dict[str, AnyTool]:
     """The supervisor's tools for a task: its own reading ones, and control over the team."""
     control: tuple[AnyTool, ...] = (
-        PlanTool(scene.team),
+        PlanTool(scene.team, partial(beside, scene, path)),
         DelegateTool(scene, path, worker),
         AskHumanTool(),
         EscalateTool(),

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from crews.errors import StopRun, UsageError, Waiting
 from crews.records.rows import ThreadRow
 from crews.runtime import crew, prompts
+from crews.runtime.knowing import exposure_of
 from crews.runtime.scene import Scene
 from crews.runtime.supervisor import supervisor_tools
 from crews.runtime.threads import granted, is_plain, open_thread, with_ending, work
 from crews.safety.budget import tightest
+from crews.safety.labels import worst
 from crews.teams.spec import AgentSpec, TaskSpec
 from crews.tools.gate import AnyTool
 
@@ -112,6 +114,7 @@ class Tasking:
             step=task.name,
             brief=prompts.task_brief(task, context),
             tools=tools,
+            label=worst(exposure_of(scene.journal, self._thread(n)) for n in task.context),
             limits=tightest(task.oversight.limits, agent.oversight.limits),
         )
         was_done = row.state == "done"
@@ -122,8 +125,11 @@ class Tasking:
             scene.workspace.write_text(mine, f"{done.outcome.summary}\n")
         return done
 
+    def _thread(self, name: str) -> ThreadRow:
+        return self._running[name].result()
+
     def _result(self, name: str) -> str:
-        row = self._running[name].result()
+        row = self._thread(name)
         if row.outcome is None:
             raise StopRun(f"task {name} ended without a hand-over", status="failed")
         return prompts.handed_over(row, row.outcome)

@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from pydantic import JsonValue
 
 from crews.errors import StopRun
-from crews.records.rows import Grant, ThreadKind, ThreadRow
+from crews.records.rows import Grant, ReturnField, ThreadKind, ThreadRow
 from crews.records.store import dump
 from crews.runtime import prompts
+from crews.runtime.bounds import Bounds
 from crews.runtime.handing import BriefTool, HandOverTool, ReviewTool
 from crews.runtime.loop import Loop
 from crews.runtime.models import Block
+from crews.runtime.quarantine import returning
 from crews.runtime.scene import Scene
 from crews.safety.autonomy import tools_allowed
+from crews.safety.labels import Exposure
 from crews.teams.spec import AgentSpec, Limits
 from crews.tools.gate import AnyTool
 
@@ -37,10 +40,15 @@ def open_thread(
     task: str,
     brief: str,
     tools: dict[str, AnyTool],
+    label: Exposure,
     step: str = "",
     limits: Limits | None = None,
+    bounds: Bounds | None = None,
 ) -> ThreadRow:
-    """The thread of that path: as the journal has it, or newly begun."""
+    """The thread of that path: as the journal has it, or newly begun.
+
+    `label`: what the one who begins it has read. `bounds`: what its plan grants, if less than the agent has.
+    """
     found = scene.journal.thread(path)
     if found is not None:
         return found
@@ -59,9 +67,13 @@ def open_thread(
         brief=brief,
         grants=Grant(
             tools=tuple(sorted(tools)),
-            write_paths=agent.oversight.write_paths,
+            write_paths=bounds.paths if bounds else agent.oversight.write_paths,
             duty=agent.oversight.duty,
             writes=any(t.effect == "write" for t in tools.values()),
+            hosts=bounds.hosts if bounds else None,
+            targets=bounds.targets if bounds else {},
+            amount=bounds.amount if bounds else None,
+            returns=bounds.returns if bounds else (),
         ).model_dump_json(),
         limits=(limits or Limits()).model_dump_json(),
         state="open",
@@ -79,6 +91,7 @@ def open_thread(
         working_seconds=0.0,
         started_at=time.time(),
         ended_at=None,
+        label=label,
     )
     scene.journal.begin_thread(row)
     scene.emit("thread_started", thread=path, agent=agent.name, text=task.partition("\n")[0][:200])
@@ -106,9 +119,18 @@ def granted(scene: Scene, agent: AgentSpec, names: Iterable[str]) -> dict[str, A
     return {t.name: t for t in found if t.effect in effects}
 
 
-def for_delegation(scene: Scene, agent: AgentSpec, names: Iterable[str]) -> dict[str, AnyTool]:
-    """The tools of one delegation; an agent that only answers in text has none to end it with."""
+def for_delegation(
+    scene: Scene, agent: AgentSpec, names: Iterable[str], returns: tuple[ReturnField, ...] = ()
+) -> dict[str, AnyTool]:
+    """The tools of one delegation; an agent that only answers in text has none to end it with.
+
+    `returns`: what a quarantined reader hands over; it can read, and nothing else.
+    """
     tools = granted(scene, agent, names)
+    if returns:
+        ending = returning(returns)
+        reading = {n: t for n, t in tools.items() if t.effect in {"read", "network"}}
+        return {**reading, ending.name: ending}
     return tools if is_plain(scene, agent) else with_ending(agent, tools)
 
 

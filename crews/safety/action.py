@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
+from crews.safety.labels import Provenance
 from crews.teams.spec import Duty, Effect, Ruling
 
 STRICTNESS: dict[Ruling, int] = {"allow": 0, "ask": 1, "deny": 2}
@@ -39,6 +40,12 @@ class Action:
     command: str = ""
     confidence: float | None = None
     """What the agent itself stated, 0 to 1."""
+    provenance: Provenance = Provenance()
+    """Where its values come from, and what its thread has read."""
+    wider: str = ""
+    """A plan's: what it would grant beyond the plan that is in force; empty: nothing."""
+    beside: tuple[dict[str, JsonValue], ...] = ()
+    """What a human should see beside it: the steps of the plan in force."""
     delegation: bool = False
     """A supervisor's `plan` or `delegate`: at level 3 an `ask` on it stays an `ask`."""
 
@@ -85,5 +92,12 @@ class Standing:
     spent: Decimal = Decimal(0)
     sandbox: str = ""
     """Backend that holds; empty: none."""
+    hosts: tuple[str, ...] | None = None
+    """Hosts that the plan grants; None: it names none, so that grounding alone decides."""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """`TOOL.ARGUMENT`, or `TOOL` for all of its arguments -> the values that the plan names; what is not there is left
+    open."""
+    amount: Decimal | None = None
+    """The most that the plan grants for one amount; None: it names none."""
     protected: tuple[str, ...] = field(default=())
     """Paths that no agent may write, whatever the rules say (the team's own files)."""

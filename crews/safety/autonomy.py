@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from crews.safety.action import Action, Verdict
+from crews.safety.aiming import FIRM
 from crews.teams.spec import Effect
 
 LEVELS = ("completion", "assistant", "supervised", "autonomous", "team")
@@ -41,12 +42,13 @@ def turns_allowed(level: int) -> int | None:
 def loosen(verdict: Verdict, action: Action, level: int) -> Verdict:
     """The verdict at this level: from 3 on an `ask` becomes `allow` if nothing speaks against it.
 
-    What still asks: an `external` effect, any sensitive finding and, below level 4, planning and
-    delegating. A `deny` is never touched. Applying it twice changes nothing.
+    What still asks: an `external` effect, any sensitive finding, a value that nobody who is trusted has named,
+    a plan that grants more than the one before and, below level 4, planning and delegating. A `deny` is never
+    touched. Applying it twice changes nothing.
     """
     if verdict.ruling != "ask" or _checked(level) < AUTONOMOUS:
         return verdict
-    if action.effect == "external" or verdict.findings:
+    if action.effect == "external" or verdict.findings or not FIRM.isdisjoint(verdict.asking):
         return verdict
     if action.delegation and level < TEAM:
         return verdict

@@ -3,7 +3,7 @@
 Restricting and loosening are read differently, each the careful way. A rule that asks or denies
 holds as soon as *any* path, finding or text matches, and paths match in every spelling. A rule that
 allows holds only if *all* of them match: every path is covered as written, every finding is of a
-listed category, and a `regex:` covers the whole command, or every changed line, or the arguments.
+listed category, it has every label, and a `regex:` covers the whole command, every changed line or the arguments.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def matches(rule: Rule, action: Action, standing: Standing, findings: tuple[Find
     loosens = rule.ruling == "allow"
     return (
         _who_and_what(rule.when, action)
+        and _labels(rule.when, action, loosens=loosens)
         and _figures(rule.when, action, standing)
         and _paths(rule.when, action, loosens=loosens)
         and _content(rule.when, action, findings, loosens=loosens)
@@ -55,6 +56,13 @@ def _who_and_what(when: Match, action: Action) -> bool:
         and (not when.agent or action.agent in when.agent)
         and (not when.duty or action.duty in when.duty)
     )
+
+
+def _labels(when: Match, action: Action, *, loosens: bool) -> bool:
+    if not when.labels:
+        return True
+    held = action.provenance.labels
+    return held.issuperset(when.labels) if loosens else not held.isdisjoint(when.labels)
 
 
 def _figures(when: Match, action: Action, standing: Standing) -> bool:

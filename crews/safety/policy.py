@@ -1,8 +1,9 @@
 """May this action happen: yes, only with a human's consent, or no?
 
 `judge` is a pure function. What no rule can loosen comes first: grants, paths, the autonomy level,
-observation. Then every rule that matches speaks, the default with them, and the strictest wins; an
-`allow` rule silences the default and nothing else. Any error while judging is a `deny`.
+observation, secrets that would leave. Then every rule that matches speaks, the default and the questions about
+targets (`aiming`) with them, and the strictest wins; an `allow` rule silences the default and nothing else.
+Any error while judging is a `deny`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from crews.safety import autonomy
+from crews.safety import aiming, autonomy
 from crews.safety.action import STRICTNESS, Action, Finding, Standing, Verdict
 from crews.safety.matching import matches, touched
 from crews.safety.paths import EVERYTHING, covered, escapes, in_git, meets
@@ -42,6 +43,7 @@ def _judged(policy: PolicySpec, action: Action, standing: Standing) -> Verdict:
     opinions = tuple(_opinion(rule, action) for rule in speaking)
     if not any(rule.ruling == "allow" for rule in speaking):
         opinions += (_default(action, standing),)
+    opinions += tuple(_Opinion("ask", *asked) for asked in aiming.questions(action, standing))
     return autonomy.loosen(_strictest(opinions, found), action, standing.autonomy)
 
 
@@ -180,5 +182,7 @@ _BUILT_IN: tuple[tuple[str, Callable[[Action, Standing], str]], ...] = (
     ("autonomy-level", _above_level),
     ("observe", _observing),
     ("write-paths", _forbidden_path),
+    (aiming.SECRET_LEAVES, aiming.secret_leaves),
+    (aiming.BEYOND_GRANT, aiming.beyond_when_exposed),
 )
 """Refusals that no rule can loosen: a name, and a reason or nothing."""

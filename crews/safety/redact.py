@@ -116,6 +116,10 @@ class Redactor:
             return self._labels["password"]
         return self.json(value)
 
+    def holds(self, text: str) -> bool:
+        """Is a known value in the text, in any of its forms?"""
+        return self._knows(text)
+
     def _knows(self, text: str) -> bool:
         return any(form in text for form, _ in self._forms)
 

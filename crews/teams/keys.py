@@ -14,16 +14,25 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from pydantic import JsonValue
 
-from crews.teams.spec import MAX_PRIORITY, Duty, Effect, Ruling, SandboxChoice
+from crews.teams.spec import (
+    MAX_PRIORITY,
+    ArgumentRole,
+    Duty,
+    Effect,
+    Label,
+    ResultLabel,
+    Ruling,
+    SandboxChoice,
+)
 
 CREWAI_VERSION = "1.15.30"
 
 Kind = Literal[
     "text", "flag", "whole", "number", "wall", "autonomy", "texts", "table", "tables", "lists",
-    "any",
+    "named", "words", "any",
 ]  # fmt: skip
 """`wall`: seconds or `1h30m`; `texts`: texts, or a single one; `tables`: a list of mappings;
-`lists`: a mapping from names to lists of mappings."""
+`lists`: a mapping from names to lists of mappings; `named`: to mappings; `words`: to one of `choices`."""
 Standing = Literal["used", "passed", "idle", "deprecated", "runtime", "refused"]
 """Acted on · handed to CrewAI as written · no effect · no effect, going away · error · error."""
 
@@ -35,6 +44,8 @@ MAX_WALL: Final = 36_500 * 86400
 WALL_PATTERN = r"^([0-9]+(\.[0-9]+)?[smhd])+$"
 NAME_PATTERN = r"^[^\W\d][\w-]{0,63}$"
 """Names of agents, tasks and chains: as in Python, and hyphens."""
+TOOL_PATTERN = r"^[A-Za-z0-9_-]{1,64}$|^[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}$"
+"""Names of tools from outside: what a tool calls itself, or `module:Class`."""
 
 Fields: TypeAlias = "Mapping[str, Key]"
 _NO_FIELDS: Final[Fields] = MappingProxyType({})
@@ -55,7 +66,7 @@ class Key:
     """Above 0, however little."""
     choices: tuple[str, ...] = ()
     fields: Fields = field(default_factory=lambda: _NO_FIELDS)
-    """Keys of a `table`, or of each mapping of `tables` and `lists`."""
+    """Keys of a `table`, or of each mapping of `tables`, `lists` and `named`."""
     becomes: str = ""
     """Name of its field in `spec`; empty: the same."""
     standing: Standing = "used"
@@ -253,6 +264,8 @@ WHEN: Final[Fields] = MappingProxyType({
     "duty": _some("Duties of agents.", Duty),
     "path": _some("Path globs, as in .gitignore."),
     "content": _some("What the change is about: a category, or regex:PATTERN."),
+    "labels": _some("Where its values come from: untrusted, workspace, values, ungrounded, "
+                    "grounded, secret.", Label),
     "confidence_below": Key("number", "The agent is less sure than this.", low=0, high=1),
     "cost_above": Key("number", "The run has cost more than this, in US dollars.", low=0),
 })  # fmt: skip
@@ -291,6 +304,18 @@ QUEUE: Final[Fields] = MappingProxyType({
                         high=MAX_PRIORITY),
 })  # fmt: skip
 
+TOOL: Final[Fields] = MappingProxyType({
+    "effect": Key("text", "What it can do: read, network or external. Default: what its class "
+                  "says, else external.", choices=("read", "network", "external")),
+    "arguments": Key("words", "Role of each argument: target (who or where), content, amount or "
+                     "secret. One that is not named is a target.", choices=get_args(ArgumentRole)),
+    "result": _choice("Who can have written what it returns: trusted (only your own people), "
+                      "workspace or untrusted (anybody). Default: untrusted.", ResultLabel),
+    "secret_fields": _some("Fields of a JSON result that are secret or personal: they do not leave."),
+    "trusted_fields": _some("Fields of a JSON result that are trusted, where the rest is not."),
+})  # fmt: skip
+"""Keys of each tool that `policy.yaml` declares."""
+
 POLICY: Final[Fields] = MappingProxyType({
     "autonomy": Key("autonomy", "0 completion, 1 assistant, 2 supervised, 3 autonomous, 4 team."),
     "limits": _table("Limits of a whole run.", LIMITS),
@@ -301,6 +326,8 @@ POLICY: Final[Fields] = MappingProxyType({
     "compact_above": _count("Tokens of a request above which older results are taken out.", 1000),
     "workspace_limit_mb": _count("Largest folder that is copied, in MiB."),
     "rules": Key("tables", "What is allowed, asked about or denied.", fields=RULE),
+    "tools": Key("named", "What tools from outside do, by their name or module:Class.",
+                 fields=TOOL),
     "chains": Key("lists", "Who is asked, one after the other, by name of the chain; `default` is "
                   "for all that names none.", low=1, fields=STAGE),
     "daily": _table("What all runs of the team together may take in one day (UTC).", DAILY),

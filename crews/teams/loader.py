@@ -221,13 +221,17 @@ def _named(sheet: Sheet) -> list[dict[str, JsonValue]]:
 
 
 def _policy_values(sheet: Sheet) -> dict[str, JsonValue]:
-    """The file's values as the spec has them: each chain knows its name."""
+    """The file's values as the spec has them: each chain and tool knows its name."""
     chains = sheet.data.get("chains")
     named: list[JsonValue] = [
         {"name": name, "stages": stages}
         for name, stages in (chains.items() if isinstance(chains, dict) else ())
     ]
-    return {**sheet.data, "chains": named}
+    tools = sheet.data.get("tools")
+    known: list[JsonValue] = [
+        {**keys, "name": name} for name, keys in as_tables(tools if isinstance(tools, dict) else {})
+    ]
+    return {**sheet.data, "chains": named, "tools": known}
 
 
 def _name(folder: Path) -> str:

@@ -29,6 +29,25 @@ def check_policy(policy: Sheet, agents: Sheet, known_tools: frozenset[str]) -> N
         _when(policy, (*path, "when"), sub(rule, "when"), agents, known_tools)
     _chains(policy)
     _queue(policy)
+    _declared(policy, agents, known_tools)
+
+
+def _declared(sheet: Sheet, agents: Sheet, known_tools: frozenset[str]) -> None:
+    """Note declarations of tools that the team has not, or that declare themselves."""
+    tools = sheet.data.get("tools")
+    foreign = {t for a in agents.data.values() for t in texts(sub(a, "tools")) if ":" in t}
+    for name, keys in tools.items() if isinstance(tools, dict) else ():
+        place = sheet.key("tools", name)
+        if name in known_tools:
+            message = f"'{name}' comes with this engine, which knows what it does"
+            sheet.source.error(place, message, "remove it; tools from outside are declared here")
+        elif agents.complete and (not foreign or (":" in name and name not in foreign)):
+            message = f"no agent has the tool '{name[:80]}'"
+            sheet.source.warning(place, message, closest(name, foreign))
+        if sub(keys, "result") == "trusted" and sub(keys, "trusted_fields"):
+            place = sheet.key("tools", name, "trusted_fields")
+            message = "'trusted_fields' says nothing where the whole result is trusted"
+            sheet.source.warning(place, message, "remove it, or `result: trusted`")
 
 
 def _rules(policy: Sheet) -> Sequence[JsonValue]:

@@ -18,6 +18,7 @@ from crews.teams.keys import (
     NAME_PATTERN,
     POLICY,
     TASK,
+    TOOL_PATTERN,
     WALL_PATTERN,
     Fields,
     Key,
@@ -70,7 +71,7 @@ def _table(fields: Fields) -> Schema:
 
 def _property(name: str, key: Key) -> Schema:
     schema = _content(key) if name == "content" else _SHAPES[key.kind](key)
-    if (key.blank or key.kind in {"table", "tables", "lists"}) and schema:
+    if (key.blank or key.kind in {"table", "tables", "lists", "named"}) and schema:
         schema = _either(schema, {"type": "null"})
     if key.help:
         schema = {**schema, "description": key.help}
@@ -130,6 +131,18 @@ def _lists(key: Key) -> Schema:
     }
 
 
+def _tools(key: Key) -> Schema:
+    return {
+        "type": "object",
+        "patternProperties": {TOOL_PATTERN: {**_table(key.fields), "minProperties": 1}},
+        "additionalProperties": False,
+    }
+
+
+def _words(key: Key) -> Schema:
+    return {"type": "object", "additionalProperties": {"type": "string", "enum": [*key.choices]}}
+
+
 _SHAPES: Final[dict[Kind, Callable[[Key], Schema]]] = {
     "text": _text,
     "flag": lambda _: {"type": "boolean"},
@@ -141,6 +154,8 @@ _SHAPES: Final[dict[Kind, Callable[[Key], Schema]]] = {
     "table": lambda key: _table(key.fields),
     "tables": lambda key: _list(key, _table(key.fields)),
     "lists": _lists,
+    "named": _tools,
+    "words": _words,
     "any": lambda _: {},
 }
 

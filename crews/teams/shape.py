@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from crews.teams.keys import NAME_PATTERN, Fields, Key
+from crews.teams.keys import NAME_PATTERN, TOOL_PATTERN, Fields, Key
 from crews.teams.nodes import Entry, Listing, Node, Table
 from crews.teams.scalars import Scalar
 from crews.teams.source import Place, Source
@@ -162,9 +162,11 @@ def _given(sheet: Sheet, slot: Slot, entry: Entry) -> Value:
             return _tables(sheet, slot, entry.value)
         if slot.key.kind == "lists":
             return _lists(sheet, slot, entry.value)
+        if slot.key.kind == "named":
+            return _named(sheet, slot, entry.value)
         return read_value(slot, entry.value)
     note = slot.source.error
-    if slot.key.blank or slot.key.kind in {"table", "tables", "lists"}:
+    if slot.key.blank or slot.key.kind in {"table", "tables", "lists", "named"}:
         note = slot.source.warning
     note(entry.key.place, f"'{slot.name}' has no value", "give it one, or remove the key")
     return NOTHING
@@ -195,6 +197,29 @@ def _tables(sheet: Sheet, slot: Slot, node: Node) -> Value:
         else:
             slot.error(item, f"each of '{slot.name}' must be a mapping, not {noun(item)}",
                        f"known keys: {', '.join(slot.key.fields)}")  # fmt: skip
+    return result
+
+
+def _named(sheet: Sheet, slot: Slot, node: Node) -> Value:
+    """A mapping from names of tools to mappings."""
+    if not isinstance(node, Table):
+        hint = "write the tool's name, and its keys below it"
+        slot.error(node, f"'{slot.name}' must be a mapping from names, not {noun(node)}", hint)
+        return NOTHING
+    result: dict[str, JsonValue] = {}
+    for entry in node.entries:
+        name = str(entry.key.value)
+        path = (*slot.path, name)
+        sheet.keys[path], sheet.places[path] = entry.key.place, entry.value.place
+        if not re.match(TOOL_PATTERN, name):
+            slot.source.error(entry.key.place, f"'{name[:80]}' cannot be a tool's name",
+                              "write what the tool calls itself, or module:Class")  # fmt: skip
+        inner = Slot(slot.source, slot.key, name, path, slot.places)
+        if not filled(entry.value):
+            hint = f"give it one of the keys {', '.join(slot.key.fields)}"
+            slot.source.error(entry.key.place, f"'{name[:80]}' is empty", hint)
+        elif not isinstance(found := _table(sheet, inner, entry.value), Nothing):
+            result[name] = found
     return result
 
 

@@ -13,6 +13,12 @@ Effect = Literal["read", "write", "execute", "network", "external"]
 Ruling = Literal["allow", "ask", "deny"]
 SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
 Autonomy = Annotated[int, Field(ge=0, le=4)]
+ArgumentRole = Literal["target", "content", "amount", "secret"]
+"""What an argument decides: who or where, what, how much; or that it is a password or key."""
+ResultLabel = Literal["trusted", "workspace", "untrusted"]
+"""Who can have written what a tool returns: only the team's own people; the user's folder; anybody."""
+Label = Literal["values", "workspace", "untrusted", "secret", "grounded", "ungrounded"]
+"""What a rule can say of where an action's values come from; see `safety.labels`."""
 
 MAX_PRIORITY: Final = 1000
 """Priority of what goes last."""
@@ -129,6 +135,9 @@ class Match(Frozen):
     """Categories of `safety.sensitivity` (`auth`, `crypto`, `permissions`, `sql`, `secrets`, `ci`, `migration`,
     `infrastructure`, `dependencies`, `process`, `network`, `tests_removed`, `team_files`) or `regex:PATTERN`,
     judged on changed lines, arguments and commands."""
+    labels: tuple[Label, ...] = ()
+    """Where the action's values come from: `untrusted`, `workspace`, `values` (what its thread has read),
+    `ungrounded` or `grounded` (whether every target and amount is named by somebody trusted), `secret`."""
     confidence_below: Annotated[float, Field(ge=0, le=1)] | None = None
     cost_above: Annotated[Decimal, Field(ge=0)] | None = None
     """US dollars that the run has spent so far."""
@@ -191,6 +200,24 @@ class Rule(Frozen):
     """The one who started the run cannot decide."""
 
 
+class ToolSpec(Frozen):
+    """What `policy.yaml` declares of a tool from outside, which nothing else is known of."""
+
+    name: str
+    """The tool's own name, or `module:Class`."""
+    effect: Literal["read", "network", "external"] | None = None
+    """None: what the tool's class says; `external` where it says nothing."""
+    arguments: dict[str, ArgumentRole] = {}
+    """Roles of arguments; one that is not named is a `target`."""
+    result: ResultLabel = "untrusted"
+    """Whose words the result is; `trusted` only where all arguments were trusted, too."""
+    secret_fields: tuple[str, ...] = ()
+    """Fields of a JSON result that are secret or personal: they leave the run only through an argument whose
+    role is `secret`, or with a human's consent before anything of others was read."""
+    trusted_fields: tuple[str, ...] = ()
+    """Fields of a JSON result that are trusted, where the rest is not."""
+
+
 class PolicySpec(Frozen):
     """`policy.yaml`: what may happen, and how much of it."""
 
@@ -209,9 +236,15 @@ class PolicySpec(Frozen):
     """Tokens of a thread's request above which older tool results are taken out of it."""
     workspace_limit_mb: Annotated[int, Field(gt=0)] = 500
     """Largest folder that is copied, in MiB."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What is known of tools from outside."""
     chains: tuple[Chain, ...] = ()
     daily: Daily = Daily()
     queue: Queueing = Queueing()
+
+    def declared(self, *names: str) -> ToolSpec | None:
+        """What is declared of the tool of one of these names."""
+        return next((t for t in self.tools if t.name in names), None)
 
     def chain(self, name: str) -> Chain | None:
         """The chain of that name; the `default` one where the name is empty."""

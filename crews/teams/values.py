@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from pydantic import JsonValue
@@ -217,6 +217,22 @@ def _texts(slot: Slot, node: Node) -> Value:
     return result
 
 
+def _words(slot: Slot, node: Node) -> Value:
+    """A mapping from free names to one of the key's choices each."""
+    if not isinstance(node, Table):
+        hint = f"write NAME: and one of {', '.join(slot.key.choices)}"
+        slot.error(node, f"'{slot.name}' must be a mapping, not {noun(node)}", hint)
+        return NOTHING
+    result: dict[str, JsonValue] = {}
+    for entry in node.entries:
+        name = str(entry.key.value)
+        inner = replace(slot, name=name, path=(*slot.path, name))
+        if isinstance(value := _text(inner, entry.value), str):
+            slot.places[inner.path] = entry.value.place
+            result[name] = value
+    return result
+
+
 def _any(slot: Slot, node: Node) -> JsonValue:
     if isinstance(node, Listing):
         return [_any(slot, item) for item in node.items]
@@ -239,5 +255,6 @@ _READERS: Final[dict[Kind, Callable[[Slot, Node], Value]]] = {
     "wall": _wall,
     "autonomy": _autonomy,
     "texts": _texts,
+    "words": _words,
     "any": _any,
 }

@@ -9,6 +9,7 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow
 from crews.safety.action import Action, Verdict
+from crews.safety.redact import Redactor
 from crews.teams.spec import PolicySpec
 from crews.tools import evidence, standing
 from crews.tools.base import ToolError
@@ -27,6 +28,8 @@ def may_it_happen(
     """The question about a call that policy asks about."""
     kind = seat.tools[call.tool].review_kind
     subject = evidence.subject(action) | named(verdict.asking)
+    if kind == "plan":
+        subject |= {"steps": action.arguments.get("steps"), "in_force": list(action.beside)}
     if kind == "action":
         subject[standing.TERMS] = standing.terms(action, verdict, team_hash)
     return Question(
@@ -43,12 +46,12 @@ def may_it_happen(
     )
 
 
-def did_it_happen(call: CallRow, seat: Seat, policy: PolicySpec) -> Question:
+def did_it_happen(call: CallRow, seat: Seat, policy: PolicySpec, redactor: Redactor) -> Question:
     """The question about a call whose outcome nobody knows.
 
     Who says that it did not happen lets it happen: the rules that asked before it say who may say so.
     """
-    action = _as_far_as_known(call, seat)
+    action = _as_far_as_known(call, seat, redactor)
     asked = call.ruled_by if call.ruling == "ask" else ()
     target = evidence.target(action) if action else ""
     happened = (
@@ -90,10 +93,10 @@ def further(asking: Iterable[str], reviews: Iterable[ReviewRow], policy: PolicyS
     return not {rule.name for rule in policy.rules} & set(asking) <= decided
 
 
-def _as_far_as_known(call: CallRow, seat: Seat) -> Action | None:
+def _as_far_as_known(call: CallRow, seat: Seat, redactor: Redactor) -> Action | None:
     """What was to be touched; None: half of it done, that cannot be said any more."""
     try:
         tool, args = seat.parse(call)
-        return action_of(call, seat, tool, args)
+        return action_of(call, seat, tool, args, redactor)
     except ToolError:
         return None

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from crews.errors import Signal
 from crews.safety.action import FileChange
+from crews.safety.known import UNDECLARED, Declared
 from crews.teams.spec import Effect
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Preview:
     changes: tuple[FileChange, ...] = ()
     command: str = ""
     confidence: float | None = None
+    wider: str = ""
+    """A plan's: what it would grant beyond the plan in force, after text by others was read; empty: nothing."""
+    beside: tuple[dict[str, JsonValue], ...] = ()
+    """What a human should see beside it: the steps of the plan in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class ToolResult:
 
     text: str
     is_error: bool = False
+    heard: str = ""
+    """Whose words they are (`known.Heard`), where the tool itself knows better than its declaration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class Tool(ABC, Generic[A]):
     """For the model: short, what it does and when to use it."""
     effect: ClassVar[Effect]
     args: ClassVar[type[Args]]
+    declared: ClassVar[Declared] = UNDECLARED
+    """Roles of its arguments, and whose words its result is."""
     repeatable: ClassVar[bool] = False
     """True: a call that was interrupted may simply run again (every `read` may)."""
     keyed: ClassVar[bool] = False

@@ -13,6 +13,7 @@ from crews.records import inbox
 from crews.records.rows import CallRow
 from crews.records.store import Store, dump
 from crews.safety.action import Action, FileChange
+from crews.safety.labels import AIMED
 from crews.tools.base import ToolError
 from crews.tools.diff import file_diff
 from crews.tools.workspace import Workspace
@@ -57,6 +58,8 @@ def subject(action: Action) -> dict[str, Any]:
         "paths": list(action.paths),
         "changes": [asdict(c) for c in action.changes],
         "diff": "".join(_diff(c) for c in action.changes),
+        "origins": [asdict(origin) for origin in action.provenance.origins],
+        "exposure": action.provenance.exposure if action.effect in AIMED else "",
     }
 
 

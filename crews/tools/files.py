@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from crews.safety.action import FileChange
+from crews.safety.known import Declared
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.paths import READ_LIMIT, NotText, clean, clean_file
 from crews.tools.workspace import Workspace, encode
@@ -39,6 +40,7 @@ class ListFiles(Tool[ListFilesArgs]):
         "List files beneath a folder, recursively, sorted. What .gitignore names is left out."
     )
     effect = "read"
+    declared = Declared({"path": "target", "pattern": "content", "limit": "content"}, "workspace")
     args = ListFilesArgs
     repeatable: ClassVar[bool] = True
 
@@ -75,6 +77,7 @@ class ReadFile(Tool[ReadFileArgs]):
         "the number and the tab are not part of the file."
     )
     effect = "read"
+    declared = Declared({"path": "target", "start": "content", "lines": "content"}, "workspace")
     args = ReadFileArgs
     repeatable: ClassVar[bool] = True
 
@@ -143,6 +146,7 @@ class WriteFile(Tool[WriteFileArgs]):
         "Create a text file or replace its whole content. To change a part of a file use edit_file."
     )
     effect = "write"
+    declared = Declared({"path": "target", "content": "content"}, "workspace")
     args = WriteFileArgs
     repeatable: ClassVar[bool] = True  # the same content again is the same file
 
@@ -182,6 +186,10 @@ class EditFile(Tool[EditFileArgs]):
         "Replace an exact text in a file. It must occur exactly once, unless replace_all is set."
     )
     effect = "write"
+    declared = Declared(
+        {"path": "target", "old": "content", "new": "content", "replace_all": "content"},
+        "workspace",
+    )
     args = EditFileArgs
 
     def preview(self, args: EditFileArgs, context: ToolContext) -> Preview:
@@ -206,6 +214,7 @@ class DeleteFile(Tool[DeleteFileArgs]):
     name: ClassVar[str] = "delete_file"
     description: ClassVar[str] = "Delete one file of the workspace."
     effect = "write"
+    declared = Declared({"path": "target"}, "workspace")
     args = DeleteFileArgs
 
     def preview(self, args: DeleteFileArgs, context: ToolContext) -> Preview:

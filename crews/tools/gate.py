@@ -35,7 +35,7 @@ from crews.safety.action import Action, Verdict
 from crews.teams.spec import PolicySpec
 from crews.tools import asking, evidence, standing
 from crews.tools.base import NeedsReview, ToolError, ToolResult
-from crews.tools.judging import REPEATED, action_of, too_often, verdict_on
+from crews.tools.judging import REPEATED, action_of, heard_as, too_often, verdict_on
 from crews.tools.recording import CallLog
 from crews.tools.seat import AnyTool, Seat
 
@@ -99,15 +99,16 @@ class Gate(CallLog):
             return self.refuse(call, seat, REPEATED, why)
         try:
             tool, args = seat.parse(call)
-            action = action_of(call, seat, tool, args)
+            action = action_of(call, seat, tool, args, self.redactor)
         except ToolError as error:
             return self.impossible(call, seat, error)
         verdict = verdict_on(action, seat, self.policy)
         if tool.review_kind == "action" and (review := self._standing(action, verdict)):
             reason = f"{review.decided_by} approved this for the whole run (review {review.id})."
             allowed = replace(verdict, ruling="allow", reason=reason, role="", roles=(), asking=())
-            return self._start(self.ruled(call, seat, allowed, review.id), seat, tool, action)
-        call = self.ruled(call, seat, verdict)
+            call = self.ruled(call, seat, allowed, review.id, action)
+            return self._start(call, seat, tool, action)
+        call = self.ruled(call, seat, verdict, action=action)
         if verdict.ruling == "deny":
             return self.denied(call, seat, verdict)
         if verdict.ruling == "ask" and not verdict.deferred:
@@ -161,12 +162,14 @@ class Gate(CallLog):
             call = self.journal.set_call(call, arguments=dump(review.edited or {}))
         try:
             tool, args = seat.parse(call)
-            action = action_of(call, seat, tool, args)
+            action = action_of(call, seat, tool, args, self.redactor)
         except ToolError as error:
             return self.impossible(call, seat, error)
         verdict = verdict_on(action, seat, self.policy)
         if verdict.ruling == "deny" or review.decision == "edit":
-            call = self.ruled(call, seat, verdict)  # the log gets the arguments that a human wrote
+            call = self.ruled(
+                call, seat, verdict, action=action
+            )  # the log gets the arguments that a human wrote
         if verdict.ruling == "deny":
             return self.denied(call, seat, verdict)
         more = asking.further(verdict.asking, [review], self.policy)
@@ -228,7 +231,7 @@ class Gate(CallLog):
         answer, context = answer or self._own_answer(call), seat.at(call)
         self._check_owner(call, tool)
         work = tool.decided(args, context, answer) if answer else tool.run(args, context)
-        return await self._outcome(call, seat, work)
+        return await self._outcome(call, seat, tool, work)
 
     def _own_answer(self, call: CallRow) -> ReviewRow | None:
         """The answer to a question that the tool itself had asked before it started."""
@@ -237,7 +240,9 @@ class Gate(CallLog):
             return None
         return review
 
-    async def _outcome(self, call: CallRow, seat: Seat, work: Awaitable[ToolResult]) -> CallRow:
+    async def _outcome(
+        self, call: CallRow, seat: Seat, tool: AnyTool, work: Awaitable[ToolResult]
+    ) -> CallRow:
         try:
             result = await work
         except NeedsReview as need:
@@ -249,7 +254,8 @@ class Gate(CallLog):
         except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
             logger.exception("tool {} broke", call.tool)
             result = ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)
-        return self.ended(call, seat, "failed" if result.is_error else "done", result.text)
+        heard = result.heard or heard_as(seat.known, tool, call)
+        return self.ended(call, seat, "failed" if result.is_error else "done", result.text, heard)
 
     async def _recover(self, call: CallRow, seat: Seat) -> CallRow:
         """A dead owner had started this call: may it run again, or must a human say what happened?"""
@@ -265,4 +271,6 @@ class Gate(CallLog):
             return self.journal.set_call(
                 call, "effect_restarted", {"agent": seat.agent}, state="started"
             )
-        return await self._ask(call, seat, asking.did_it_happen(call, seat, self.policy), "unknown")
+        return await self._ask(
+            call, seat, asking.did_it_happen(call, seat, self.policy, self.redactor), "unknown"
+        )

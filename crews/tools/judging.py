@@ -10,7 +10,11 @@ from loguru import logger
 from crews.records.journal import Journal
 from crews.records.rows import CallRow
 from crews.safety.action import Action, Verdict
+from crews.safety.known import Heard, Known
+from crews.safety.labels import AIMED
 from crews.safety.policy import judge
+from crews.safety.redact import Redactor
+from crews.safety.values import leaves
 from crews.teams.spec import PolicySpec
 from crews.tools.base import Args, ToolError
 from crews.tools.seat import AnyTool, Seat
@@ -25,16 +29,38 @@ _NOT_LOOKED_AT = frozenset({"limit", "ended"})
 """Rules of denials that say nothing of the call itself."""
 
 
-def action_of(call: CallRow, seat: Seat, tool: AnyTool, args: Args) -> Action:
-    """The call as data, with what it would touch; ToolError where that cannot be known."""
+def action_of(call: CallRow, seat: Seat, tool: AnyTool, args: Args, redactor: Redactor) -> Action:
+    """The call as data, with what it would touch and where its values come from.
+
+    Raises:
+        ToolError: That cannot be known, so that the call does not happen.
+    """
     try:
         preview = tool.preview(args, seat.at(call))
+        secret = tool.effect in AIMED and _leaks(call, tool, redactor)
+        provenance = seat.known.provenance(tool.effect, tool.declared, call.args, secret=secret)
     except ToolError:
         raise
     except Exception as error:
         logger.exception("previewing {} failed", call.tool)
         raise ToolError(f"Denied: what the call would do cannot be known: {error}") from error
-    return seat.action(call, tool, preview)
+    return seat.action(call, tool, preview, provenance)
+
+
+def _leaks(call: CallRow, tool: AnyTool, redactor: Redactor) -> bool:
+    """Does an argument that is not meant for a secret hold one that this process knows?"""
+    roles = tool.declared.roles
+    found = ((roles.get(n), leaf) for n, v in call.args.items() for _, leaf in leaves(v, n))
+    return any(role != "secret" and redactor.holds(leaf) for role, leaf in found)
+
+
+def heard_as(known: Known, tool: AnyTool, call: CallRow) -> Heard:
+    """What the call's result is to be taken for; where that cannot be told, anybody may have written it."""
+    try:
+        return known.heard_as(tool.declared, call.args)
+    except Exception:  # noqa: BLE001 - loguru is told, and it fails closed
+        logger.exception("what {} returned cannot be labelled", call.tool)
+        return "untrusted"
 
 
 def verdict_on(action: Action, seat: Seat, policy: PolicySpec) -> Verdict:

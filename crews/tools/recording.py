@@ -13,10 +13,14 @@ from crews.records.journal import Journal
 from crews.records.rows import FINISHED_CALL, CallRow
 from crews.records.store import dump
 from crews.safety.action import Action, Verdict
+from crews.safety.known import UNDECLARED
 from crews.safety.redact import Redactor
 from crews.tools import evidence
 from crews.tools.results import clip, plain
 from crews.tools.seat import AnyTool, Seat
+
+MASKED = "[secret]"
+"""What the audit log holds of an argument whose role is `secret`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,21 @@ class CallLog:
         call = self.ruled(call, seat, Verdict("deny", rule, why))
         return self.ended(call, seat, "denied", f"Denied: {why}.")
 
-    def ruled(self, call: CallRow, seat: Seat, verdict: Verdict, standing: str = "") -> CallRow:
+    def ruled(
+        self,
+        call: CallRow,
+        seat: Seat,
+        verdict: Verdict,
+        standing: str = "",
+        action: Action | None = None,
+    ) -> CallRow:
         """Keep the verdict; the audit log, which nobody can clean later, gets no secret.
 
-        `standing`: the review whose approval holds for the call.
+        `standing`: the review whose approval holds for the call. `action`: what was judged.
         """
-        shown = dump(self.redactor.json(dict(call.args)))
-        return self.journal.rule_call(call, verdict, seat.agent, shown, standing)
+        shown = dump(self.redactor.json(_masked(call, seat)))
+        labels = sorted(action.provenance.labels) if action else []
+        return self.journal.rule_call(call, verdict, seat.agent, shown, standing, labels)
 
     def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
         """Policy has denied it."""
@@ -83,9 +95,14 @@ class CallLog:
         return call
 
     def ended(
-        self, call: CallRow, seat: Seat, state: Literal["done", "failed", "denied"], text: str
+        self,
+        call: CallRow,
+        seat: Seat,
+        state: Literal["done", "failed", "denied"],
+        text: str,
+        heard: str = "trusted",
     ) -> CallRow:
-        """The call has come to its end; `text` is what the model is told."""
+        """The call has come to its end; `text` is what the model is told, and `heard` whose words it is."""
         text = self.redactor.text(plain(evidence.edit_note(call, self.journal.store) + text))
         shown, whole = clip(text, call)
         call = self.journal.set_call(
@@ -96,7 +113,15 @@ class CallLog:
             result=shown,
             whole_result=whole,
             is_error=state != "done",
+            label=heard,
             ended_at=time.time(),
         )
         self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
         return call
+
+
+def _masked(call: CallRow, seat: Seat) -> dict[str, JsonValue]:
+    """The arguments, without those that are passwords or keys by their role."""
+    tool = seat.tools.get(call.tool)
+    roles = (tool.declared if tool else UNDECLARED).roles
+    return {n: MASKED if roles.get(n) == "secret" else v for n, v in call.args.items()}

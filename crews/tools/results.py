@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from crews.records.rows import CallRow
+from crews.safety.known import ENGINES_OWN
 from crews.tools.base import Args, Tool, ToolContext, ToolError, ToolResult
 
 RESULT_LIMIT = 16_000
@@ -32,6 +33,7 @@ class ReadResult(Tool[ReadResultArgs]):
     name = "read_result"
     description = "Read on in an earlier result of yours that was clipped."
     effect = "read"
+    declared = ENGINES_OWN
     args = ReadResultArgs
 
     def __init__(self, lookup: Lookup) -> None:

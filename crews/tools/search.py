@@ -21,6 +21,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, TypeAdapter
 
+from crews.safety.known import Declared
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.files import clipped
 from crews.tools.paths import clean
@@ -66,6 +67,16 @@ class Search(Tool[SearchArgs]):
         "lines over 10,000 characters."
     )
     effect = "read"
+    declared = Declared(
+        {
+            "path": "target",
+            "pattern": "content",
+            "glob": "content",
+            "literal": "content",
+            "ignore_case": "content",
+        },
+        "workspace",
+    )
     args = SearchArgs
     repeatable: ClassVar[bool] = True
 

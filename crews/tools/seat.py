@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from crews.records.rows import CallRow
 from crews.records.store import dump
 from crews.safety.action import Action, Standing
+from crews.safety.known import Known
+from crews.safety.labels import Provenance
 from crews.teams.spec import Duty
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError
 from crews.tools.evidence import digest
@@ -28,6 +30,8 @@ class Seat:
     tools: Mapping[str, AnyTool]
     standing: Callable[[], Standing]
     context: ToolContext
+    known: Known = Known()
+    """What the thread had read before the answer whose calls these are; without it nothing is trusted."""
 
     def parse(self, call: CallRow) -> tuple[AnyTool, Args]:
         """The call's tool, and its arguments as the tool takes them; ToolError where that cannot be."""
@@ -48,7 +52,9 @@ class Seat:
         """What this call may use."""
         return replace(self.context, call=call.address, key=idempotency_key(call))
 
-    def action(self, call: CallRow, tool: AnyTool, preview: Preview) -> Action:
+    def action(
+        self, call: CallRow, tool: AnyTool, preview: Preview, provenance: Provenance
+    ) -> Action:
         """The call as policy judges it."""
         return Action(
             tool=call.tool,
@@ -61,6 +67,9 @@ class Seat:
             changes=preview.changes,
             command=preview.command,
             confidence=preview.confidence,
+            provenance=provenance,
+            wider=preview.wider,
+            beside=preview.beside,
             delegation=tool.planning,
         )
 

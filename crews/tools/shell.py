@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from crews.errors import SandboxUnavailable
+from crews.safety.known import Declared
 from crews.teams.spec import Effect
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.confining import Confined, confined
@@ -41,6 +42,7 @@ class RunCommand(Tool[RunCommandArgs]):
         " ended after `timeout_seconds` (60 unless given, 600 at most), with everything that it started."
     )
     effect: ClassVar[Effect] = "execute"
+    declared = Declared({"command": "content", "timeout_seconds": "content"})
     args: ClassVar[type[Args]] = RunCommandArgs
 
     def preview(self, args: RunCommandArgs, context: ToolContext) -> Preview:

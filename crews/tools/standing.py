@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from crews.records.questions import ReviewRow
 from crews.records.store import dump
 from crews.safety.action import Action, Verdict
+from crews.safety.aiming import FIRM
 from crews.teams.spec import PolicySpec
 from crews.tools.evidence import digest
 
@@ -16,9 +17,14 @@ TERMS = "terms"
 
 
 def terms(action: Action, verdict: Verdict, team_hash: str) -> str:
-    """What must be the same for an approval to stand: tool, effect, every rule that asks, the team's files."""
+    """What must be the same for an approval to stand: tool, effect, every rule that asks, the team's files.
+
+    Where a question was about targets and amounts, it is these: others were not seen by anybody.
+    """
     rules = sorted({verdict.rule, *verdict.asking})
-    return digest(dump([action.tool, action.effect, rules, team_hash]))
+    aims = [[o.argument, o.value] for o in action.provenance.origins]
+    firm = not FIRM.isdisjoint(rules)
+    return digest(dump([action.tool, action.effect, rules, team_hash, *([aims] if firm else [])]))
 
 
 def approval(

@@ -94,7 +94,8 @@ def _ship(request: Request) -> int:
 
 def _master(ship: int, turn: int) -> Reply:
     steps = [
-        {"id": berth, "agent": "pilot", "task": f"Serve ship {ship} at berth {berth}",
+        {"id": berth, "agent": "pilot",
+         "task": f"Serve ship {ship} at berth {berth}, place {place(ship, berth)}",
          "expected_output": "What was done.", "depends_on": [] if berth in FIRST else list(FIRST)}
         for berth in BERTHS
     ]  # fmt: skip

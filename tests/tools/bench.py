@@ -23,6 +23,7 @@ from crews.records.rows import CallRow
 from crews.records.runs import claim
 from crews.records.store import Store, open_store
 from crews.safety.action import Standing
+from crews.safety.known import Known
 from crews.safety.redact import Redactor
 from crews.teams.spec import Effect, Match, PolicySpec, Rule, Ruling
 from crews.tools.base import (
@@ -159,7 +160,7 @@ class Bench:
         context = ToolContext(
             workspace=self.workspace, sandbox=None, agent="ann", thread="/", call=""
         )
-        return Seat("ann", "worker", granted, standing, context)
+        return Seat("ann", "worker", granted, standing, context, Known(exposure="trusted"))
 
     def propose(self, tool: str, /, **arguments: Any) -> CallRow:
         """Record a turn with this one call."""

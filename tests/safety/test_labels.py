@@ -1,0 +1,124 @@
+"""Is a value grounded only where somebody who is trusted has named it?"""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crews.safety.labels import Grounds, asked_with_trust, origins, trusted_texts, worst
+
+GOAL = (
+    "Pay $98.70 to the landlord (account DE8937040044), write to Ann Lee at ann@example.org, and post "
+    "the minutes of 'board meeting' in the general channel; see https://example.org/rent?month=5."
+)
+GROUNDS = Grounds.of([GOAL])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "98.70", "98.7", "DE8937040044", "ann@example.org", "Ann Lee", "#general", "general",
+        "https://example.org/rent?month=5", "board meeting", "ann@example.org, ANN@example.org",
+    ],
+)  # fmt: skip
+def test_what_the_goal_names_is_grounded(value: str) -> None:
+    assert GROUNDS.hold(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "98", "9870", "DE8937040045", "DE893704004", "ann@example.com", "ann@example.org.evil.example",
+        "Lee Ann", "eneral", "https://example.org/rent?month=6",
+        "https://example.org.evil.example/rent?month=5", "ann@example.org, eve@evil.example",
+        "аnn@example.org", "ann​@example.org", "https://evil.example/?x=example.org", "gener",
+    ],
+)  # fmt: skip
+def test_what_it_does_not_name_is_not(value: str) -> None:
+    assert not GROUNDS.hold(value)
+
+
+def test_a_value_is_not_put_together_from_two_texts() -> None:
+    assert not Grounds.of(["send it to Ann", "Lee has the keys"]).hold("Ann Lee")
+
+
+@given(st.from_regex(r"[a-z]{3,10}@[a-z]{3,10}\.(example|test)", fullmatch=True))
+def test_an_encoded_address_grounds_nothing(address: str) -> None:
+    for encoded in (
+        base64.b64encode(address.encode()).decode(), address.encode().hex(), address[::-1],
+        " ".join(address), address.replace("@", " at "),
+    ):  # fmt: skip
+        assert not Grounds.of([encoded]).hold(address)
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_more_trusted_text_never_ungrounds(text: str, more: str) -> None:
+    small = Grounds.of([text])
+    assert not small.hold(text) or small.plus([more]).hold(text)
+
+
+def test_every_value_of_a_target_is_looked_at() -> None:
+    found = list(
+        origins(
+            {
+                "to": ["ann@example.org", {"cc": "eve@evil.example"}],
+                "body": "anything",
+                "amount": 98.7,
+            },
+            {"body": "content", "amount": "amount"},
+            GROUNDS,
+        )
+    )
+    assert {(o.argument, o.role, o.grounded) for o in found} == {
+        ("to[0]", "target", True),
+        ("to[1] key", "target", False),
+        ("to[1].cc", "target", False),
+        ("amount", "amount", True),
+    }
+
+
+def test_a_result_grounds_nothing_that_it_echoes() -> None:
+    given_ = {"name": "eve@evil.example"}
+    text = json.dumps({"asked": "eve@evil.example", "mail": "a@b.example"})
+    assert set(trusted_texts(text, given_)) == {"asked", "mail", "a@b.example"}
+    assert trusted_texts("no user eve@evil.example\nann@example.org", given_) == (
+        "ann@example.org",
+    )
+
+
+def test_only_the_trusted_fields_of_a_result_ground() -> None:
+    text = json.dumps([{"id": 7, "note": "pay eve@evil.example", "owner": {"mail": "a@b.example"}}])
+    assert set(trusted_texts(text, {}, ("id", "owner"))) == {"7", "mail", "a@b.example"}
+    assert trusted_texts("no JSON at all", {}, ("id",)) == ()
+
+
+def test_only_what_was_asked_with_trust_can_be_trusted() -> None:
+    assert asked_with_trust({"q": "anything"}, "trusted", GROUNDS)
+    assert asked_with_trust({"q": "Ann Lee"}, "untrusted", GROUNDS)
+    assert not asked_with_trust({"q": "Ann Lee", "more": "eve"}, "untrusted", GROUNDS)
+
+
+def test_an_unknown_label_is_the_worst() -> None:
+    assert worst(()) == "trusted"
+    assert worst(("trusted", "workspace")) == "workspace"
+    assert worst(("trusted", "")) == worst(("fields",)) == "untrusted"
+
+
+def test_an_address_inside_content_leads_its_reader() -> None:
+    body = "See https://example.org/rent?month=5, or https://evil.example/login"
+    found = list(origins({"body": body}, {"body": "content"}, GROUNDS))
+    assert {(o.role, o.value) for o in found} == {
+        ("content", "evil.example/login"),
+        ("content", "evil.example"),
+    }
+
+
+@pytest.mark.parametrize("text", ["1. Delete it", "First:\n 2) pay", "Do this. 3. Then that"])
+def test_the_number_of_an_entry_names_nothing(text: str) -> None:
+    assert not any(Grounds.of([text]).hold(n) for n in ("1", "2", "3"))
+    assert Grounds.of(["pay 3. Then go"]).hold("3")
+    assert not Grounds.of(["Ann Lee"]).hold("7. Ann Lee")
