@@ -16,10 +16,10 @@ from crews.logs import hush
 from crews.outcome import Answer, Asker, Kickoff, Result, Usage
 from crews.records import inbox
 from crews.records.events import Listener, silent
-from crews.records.owner import home_id
+from crews.records.owner import home_id, this_process
 from crews.records.questions import Decision, ReviewRow
 from crews.records.rows import RunOptions, RunRow
-from crews.records.runs import fail_run, get_run, new_run
+from crews.records.runs import fail_run, get_run, new_id, new_run
 from crews.records.store import Store, open_store
 from crews.safety.autonomy import LEVELS
 from crews.settings import Settings
@@ -72,6 +72,7 @@ def create(
     owner: str = "",
     origin: str = "",
     by: str = "",
+    as_id: str = "",
 ) -> RunRow:
     """Write down a new run and copy its workspace; nobody works on it yet.
 
@@ -82,9 +83,10 @@ def create(
         owner: Process that will work on it at once; empty: whoever takes it from the queue.
         origin: What made it, if not a person.
         by: In whose name; empty: whoever this process is run by.
+        as_id: The new run's id; empty: any.
 
     Returns:
-        The run; the one that has the request's submission key already, if there is one.
+        The run; the one that has the request's submission key already, if there is one, as it stands.
 
     Raises:
         TeamError: the team's files are wrong, or an input is missing.
@@ -105,6 +107,7 @@ def create(
         raise UsageError("crews keeps its own journal and runs here", where=str(source),
                          hint="give another folder as the workspace")  # fmt: skip
     _check_answers(request, settings)
+    as_id = as_id or new_id()
     autonomy = team.policy.autonomy if request.autonomy is None else request.autonomy
     if autonomy not in range(len(LEVELS)):
         raise UsageError(f"there is no autonomy level {autonomy}", hint="levels are 0 to 4")
@@ -130,8 +133,11 @@ def create(
         origin=origin,
         submission=request.submission,
         owner=owner,
+        as_id=as_id,
     )
-    if run.epoch or run.workflow:  # this submission was made before
+    if (
+        run.id != as_id
+    ):  # this submission was made before; whoever made it, or a worker, sees to its files
         return run
     try:
         make_workspace(source, settings.run_folder(run.id), team.policy.workspace_limit_mb)
@@ -206,7 +212,7 @@ async def akickoff(
     settings = settings or settings_module.load()
     request = Kickoff(goal, team, workspace, inputs, **options)
     with open_store(settings.journal_url, patience=settings.patience) as store:
-        run = await asyncio.to_thread(create, request, store, settings)
+        run = await asyncio.to_thread(create, request, store, settings, owner=this_process())
         return await advance(run.id, store, settings, on_event=on_event, ask=ask)
 
 

@@ -45,8 +45,8 @@ class Order(BaseModel):
     by: str = ""
     """Who made the schedule: the runs are started in that name."""
 
-    def kickoff(self, due: datetime) -> Kickoff:
-        """The order as a kickoff for one moment."""
+    def kickoff(self, due: datetime, home: str) -> Kickoff:
+        """The order as a kickoff for one moment; other folders of runs may have a schedule of that name."""
         return Kickoff(
             goal=self.goal,
             team=self.team or None,
@@ -57,7 +57,7 @@ class Order(BaseModel):
             apply=self.apply,
             model=self.model,
             priority=self.priority,
-            submission=f"schedule {self.name} {due.isoformat()}",
+            submission=f"schedule {home} {self.name} {due.isoformat()}",
         )
 
 
@@ -67,7 +67,7 @@ async def fire(worker: Worker, order: str, due: datetime) -> str:
     try:
         run = await asyncio.to_thread(
             work.submit,
-            wanted.kickoff(due),
+            wanted.kickoff(due, worker.home),
             worker.store,
             worker.settings,
             origin=f"schedule:{wanted.name}",

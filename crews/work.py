@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from crews.records.events import Listener, silent
 from crews.records.owner import home_id, this_process
 from crews.records.questions import ReviewRow
 from crews.records.rows import ENDED, RunRow
-from crews.records.runs import check_kept, disown, ended, get_run, requeue, run_in
+from crews.records.runs import check_kept, disown, ended, get_run, new_id, requeue, run_in
 from crews.records.store import Store
 from crews.records.tail import Tail
 from crews.records.workers import LEASE, living
@@ -95,20 +96,29 @@ def submit(
     try:
         if not engine.ready():
             engine.prepare()
+        name = new_id()
         # Its own until it is queued: a worker must not take it before the delay is known.
-        run = api.create(request, store, settings, owner=this_process(), origin=origin, by=by)
-        return run if run.workflow or run.epoch else queue(run, store, engine, delay=delay)
+        run = api.create(
+            request, store, settings, owner=this_process(), origin=origin, by=by, as_id=name
+        )
+        return queue(run, store, engine, delay=delay) if run.id == name else run
     finally:
         engine.close()
 
 
 def queue(run: RunRow, store: Store, engine: Engine, *, delay: float = 0.0) -> RunRow:
     """Leave a run that nobody works on to the workers."""
-    name = engine.queue_of(run)
-    with store.writing() as connection:
-        now = run_in(connection, run.id)
-        engine.enqueue(connection, now, name, f"{now.epoch}-submitted", delay)
-        disown(connection, run.id, this_process())
+    try:
+        name = engine.queue_of(run)
+        with store.writing() as connection:
+            now = run_in(connection, run.id)
+            engine.enqueue(connection, now, name, f"{now.epoch}-submitted", delay)
+            disown(connection, run.id, this_process())
+    except BaseException:
+        # A process that lives on would keep it for ever: now the next worker finds it.
+        with contextlib.suppress(Exception), store.writing() as connection:
+            disown(connection, run.id, this_process())
+        raise
     return get_run(store, run.id)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import JsonValue
 from sqlalchemy import Connection, insert, select, tuple_, update
 
-from crews.errors import Fenced
+from crews.errors import EXIT_FAILED, Fenced
 from crews.records import audit, days
 from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
 from crews.records.runs import close_questions, get_run, row_as
@@ -72,7 +72,8 @@ class Journal:
         """Let go of the run; returns what it is then.
 
         A run that is to wait, but about which a human decided something meanwhile, is queued instead: the
-        decision would otherwise wake nobody.
+        decision would otherwise wake nobody. A run that is to go on later, but about which somebody asked for
+        the end, is stopped: who claims it next would not know.
 
         Args:
             status: What the run is to be.
@@ -80,14 +81,14 @@ class Journal:
             exit_code: The code with which a command would end.
             worked: Seconds of working time in this activation.
         """
-        ended = time.time() if status in {"completed", "failed", "stopped"} else None
         with self.writing() as connection:
             mine = runs.c.id == self.run
-            if (
-                status == "waiting"
-                and connection.execute(select(runs.c.woken).where(mine)).scalar()
-            ):
+            told = connection.execute(select(runs.c.woken, runs.c.stop_asked).where(mine)).one()
+            if told.stop_asked and status in {"waiting", "queued"}:
+                status, reason, exit_code = "stopped", "stopped by a human", EXIT_FAILED
+            elif told.woken and status == "waiting":
                 status, exit_code = "queued", None
+            ended = time.time() if status in {"completed", "failed", "stopped"} else None
             connection.execute(
                 update(runs)
                 .where(mine)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, tuple_, update
 
 from crews.records import audit
 from crews.records.owner import this_process
@@ -16,6 +17,17 @@ from crews.records.workers import alive
 
 MOST_DEATHS = 20
 """Owners that may die in a row without any progress, before the run is given up."""
+PAGE = 200
+"""Queued runs that are looked at in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Some of the runs that are ready."""
+
+    runs: tuple[RunRow, ...]
+    more: RunRow | None
+    """Others stand behind this one; None: that was all."""
 
 
 def rest_after(deaths: int) -> float:
@@ -86,21 +98,31 @@ def _reached(connection: Connection, row: RunRow) -> int:
     return row.turns + int(connection.execute(query).scalar_one())
 
 
-def ready_runs(store: Store, home: str, limit: int = 200) -> tuple[RunRow, ...]:
+def ready_runs(store: Store, home: str, limit: int = PAGE, after: RunRow | None = None) -> Ready:
     """Queued runs that nobody keeps for himself, in the order in which they are to be worked on.
 
     A run that a person interrupted waits for that person to go on with it.
+
+    Args:
+        store: The journal.
+        home: The folder of runs.
+        limit: Most rows that are looked at.
+        after: Look at those behind this run; None: from the first one.
     """
+    place = tuple_(runs.c.priority, runs.c.created_at, runs.c.id)
     query = (
         select(runs)
         .where(runs.c.status == "queued", runs.c.home.in_((home, "")))
         .where(runs.c.reason != "interrupted")
-        .order_by(runs.c.priority, runs.c.created_at)
+        .order_by(runs.c.priority, runs.c.created_at, runs.c.id)
         .limit(limit)
     )
+    if after is not None:
+        query = query.where(place > (after.priority, after.created_at, after.id))
     with store.reading() as connection:
         found = [row_as(RunRow, row) for row in connection.execute(query)]
-        return tuple(row for row in found if not alive(connection, row.owner))
+        free = tuple(row for row in found if not alive(connection, row.owner))
+    return Ready(free, found[-1] if len(found) == limit else None)
 
 
 def note_on_queued(store: Store, run: str, reason: str) -> None:

@@ -38,6 +38,7 @@ def new_run(
     origin: str = "",
     submission: str | None = None,
     owner: str = "",
+    as_id: str = "",
 ) -> RunRow:
     """Write down a new run; nobody works on it yet.
 
@@ -51,11 +52,12 @@ def new_run(
         origin: What made it, if not a person.
         submission: The caller's idempotency key: the run that has it already is returned.
         owner: Process that will claim it at once; empty: the workers may take it.
+        as_id: Its id; empty: any.
 
     Raises:
         UsageError: the submission key belongs to a run with another goal or team.
     """
-    run = new_id()
+    run = as_id or new_id()
     with store.writing() as connection:
         if submission is not None and (found := _submitted(connection, submission)):
             return _same(found, goal, team)

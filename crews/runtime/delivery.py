@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from crews.errors import Denied, UsageError
 from crews.records import audit
+from crews.records.journal import Journal
 from crews.records.rows import RunRow
 from crews.records.runs import check_kept
 from crews.records.store import Store
@@ -18,13 +21,24 @@ from crews.tools import applying
 from crews.tools.changeset import ChangeSet, change_set
 from crews.tools.copying import open_workspace
 
+Writing = Callable[[], AbstractContextManager[Connection]]
+"""Begins a transaction: anybody's, or one that only the run's owner can make."""
 
-def deliver(store: Store, settings: Settings, row: RunRow, by: str = "") -> ChangeSet:
+
+def deliver(
+    store: Store, settings: Settings, row: RunRow, owner: Journal | None = None, by: str = ""
+) -> ChangeSet:
     """Apply a run's approved change set; applying it twice does nothing more.
 
-    `by`: who asked for it afterwards; empty: the approval itself did.
+    Args:
+        store: The journal.
+        settings: The process's settings.
+        row: The run.
+        owner: In whose hands the run is while it is at work: who has lost it applies nothing.
+        by: Who asked for it afterwards; empty: the approval itself did.
 
     Raises:
+        Fenced: another process has taken the run over.
         Denied: a human has not approved these very changes.
         UsageError: there is no folder to apply them to.
         WorkspaceError: the user's files have changed since they were copied.
@@ -47,9 +61,10 @@ def deliver(store: Store, settings: Settings, row: RunRow, by: str = "") -> Chan
         )
     # The decision stands in the log before the effect; the effect itself is atomic and can be repeated.
     body = {"content_hash": changes.hash} | ({"by": by} if by else {})
-    _log(store, row.id, "apply_started", body)
+    writing = store.writing if owner is None else owner.writing
+    _log(writing, row.id, "apply_started", body)
     applying.apply(changes, workspace, Path(row.asked.source), folder / "undo")
-    _log(store, row.id, "applied", body, applied_hash=changes.hash)
+    _log(writing, row.id, "applied", body, applied_hash=changes.hash)
     return changes
 
 
@@ -59,9 +74,9 @@ def take_back(store: Store, settings: Settings, row: RunRow, by: str = "") -> tu
     if not row.applied_hash or row.asked.source is None:
         raise UsageError(f"run `{row.id}` has applied nothing that could be undone")
     body = {"content_hash": row.applied_hash} | ({"by": by} if by else {})
-    _log(store, row.id, "undo_started", body)
+    _log(store.writing, row.id, "undo_started", body)
     paths = applying.undo(settings.run_folder(row.id) / "undo", Path(row.asked.source))
-    _log(store, row.id, "undone", body, applied_hash="")
+    _log(store.writing, row.id, "undone", body, applied_hash="")
     return paths
 
 
@@ -69,8 +84,8 @@ def _look(row: RunRow) -> str:
     return f"`crews inbox` lists what waits for a decision; `crews runs show {row.id}` shows what happened"
 
 
-def _log(store: Store, run: str, kind: str, body: dict[str, Any], **values: Any) -> None:
-    with store.writing() as connection:
+def _log(writing: Writing, run: str, kind: str, body: dict[str, Any], **values: Any) -> None:
+    with writing() as connection:
         audit.append(connection, run, kind, body)
         if values:
             connection.execute(update(runs).where(runs.c.id == run).values(**values))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from loguru import logger
 from pydantic import Field
 
-from crews.errors import CrewsError, Fenced
+from crews.errors import CrewsError, Fenced, StoreError
 from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
@@ -287,7 +287,14 @@ class FinishTool(Tool[FinishArgs]):
         if not self._scene.gate.may_act():  # a `finish` only reads, but for this
             raise Fenced(f"run {self._scene.journal.run} may have another owner")
         try:
-            deliver(self._scene.journal.store, self._scene.settings, self._scene.row())
+            deliver(
+                self._scene.journal.store,
+                self._scene.settings,
+                self._scene.row(),
+                self._scene.journal,
+            )
+        except StoreError:
+            raise  # they may have been applied all the same: whoever goes on with the run finds out
         except CrewsError as error:
             self._scene.journal.set_run(reason=f"the changes were not applied: {error.what}")
             return ToolResult("Finished. The changes are approved; they could not be applied.")

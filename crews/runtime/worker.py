@@ -25,6 +25,7 @@ from crews.records.lost import (
     release_lost,
 )
 from crews.records.owner import home_id, this_process
+from crews.records.rows import RunRow
 from crews.records.runs import get_run
 from crews.records.store import Store
 from crews.runtime.engine import Engine, Fire, ready_without_activation, working
@@ -66,6 +67,8 @@ class Worker:
     _slots: asyncio.Semaphore = field(init=False)
     _rests: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """Runs that could not be worked on here: when they are tried again, and how long they rested last."""
+    _looked_at: RunRow | None = None
+    """Where among the runs that are ready the last look ended."""
     _work: set[asyncio.Task[object]] = field(default_factory=set["asyncio.Task[object]"])
 
     def __post_init__(self) -> None:
@@ -194,11 +197,10 @@ class Worker:
         self._release_own()
         self.engine.drop_dead(self._is_alive)
         now = time.monotonic()
-        ready = [
-            row
-            for row in ready_runs(self.store, self.home)
-            if self._rests.get(row.id, (0.0, 0.0))[0] <= now
-        ]
+        # A page at a time, round and round: a thousand runs that a limit holds back hide no other.
+        page = ready_runs(self.store, self.home, after=self._looked_at)
+        self._looked_at = page.more
+        ready = [row for row in page.runs if self._rests.get(row.id, (0.0, 0.0))[0] <= now]
         for row in ready_without_activation(self.engine, ready):
             try:
                 self.engine.queue_again(row)

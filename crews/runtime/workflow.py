@@ -130,10 +130,7 @@ async def _activate(
         await close(scene, last)
         _complete(scene, last)
     except Waiting:
-        if journal.stop_asked():  # while the thread that waits now was still at work
-            reason = "stopped by a human"
-            release(journal, scene, "stopped", reason=reason, exit_code=EXIT_FAILED)
-        elif shift.draining():  # some threads wait for a human, the others for another worker
+        if shift.draining():  # some threads wait for a human, the others for another worker
             release(journal, scene, "queued", exit_code=EXIT_WAITING)
         else:
             release(journal, scene, "waiting", exit_code=EXIT_WAITING)

@@ -107,8 +107,6 @@ def test_a_process_that_wakes_up_after_its_run_was_taken_over_can_write_nothing(
     sleeper.stdin.write("before\n")
     sleeper.stdin.flush()
     assert sleeper.stdout.readline() == "written\n"
-    ask_stop(store, run.id)  # its owner is alive: it is only asked
-    assert get_run(store, run.id).status == "running"
     # What a takeover by a host that holds this one for dead leaves behind.
     journal = Journal(store, run.id, 1)
     journal.release("waiting")
@@ -260,3 +258,18 @@ def test_a_submission_stays_made_when_its_run_is_purged(store: Store) -> None:
     with store.writing() as connection:
         connection.execute(update(runs).values(goal="", team="{}", purged_at=1.0))
     assert submit() == run
+
+
+@pytest.mark.parametrize("status", ["queued", "waiting"])
+def test_who_lets_go_of_a_run_that_is_to_end_ends_it(store: Store, status: RunStatus) -> None:
+    """The wish comes after the owner last looked: it was interrupted, cut off, or about to wait."""
+    journal = owned(store)
+    inbox.open_review(journal, question())
+    ask_stop(store, journal.run)
+    assert journal.release(status, exit_code=3) == "stopped"
+    row = get_run(store, journal.run)
+    assert (row.status, row.reason, row.exit_code) == ("stopped", "stopped by a human", 1)
+    assert row.ended_at is not None
+    assert inbox.list_reviews(store) == ()
+    with pytest.raises(UsageError, match="has ended"):
+        claim(store, journal.run)

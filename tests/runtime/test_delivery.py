@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from crews import Settings, api
-from crews.errors import CrewsError, Denied, UsageError, WorkspaceError
+from crews.errors import CrewsError, Denied, StoreError, UsageError, WorkspaceError
 from crews.records import audit
 from crews.records.runs import get_run
 from crews.records.store import Store, open_store
+from crews.runtime import delivery as delivery_module
 from crews.runtime.delivery import deliver, take_back
 from tests.stories.players import delivery, write
 from tests.stories.scenes import Stage, staged, tree
@@ -124,3 +126,25 @@ def _refused(settings: Settings, run: str) -> None:
     with open_store(settings.journal_url) as store, pytest.raises(UsageError) as error:
         api.apply(run, store, settings)
     assert "without a folder" in error.value.what
+
+
+def test_an_outage_in_the_middle_of_it_is_not_taken_for_a_refusal() -> None:
+    """The files are there, and the journal could not be told: the run goes on, and says so then."""
+    with staged(delivery(write(content="two\n")), files=BEFORE) as stage:
+        assert stage.run().status == "waiting"
+        with pytest.MonkeyPatch.context() as patch:
+            told = delivery_module._log  # pyright: ignore[reportPrivateUsage]
+            away = [StoreError("the database is away", transient=True)]
+
+            def log(*arguments: Any, **values: Any) -> None:
+                if "applied" in arguments and away:
+                    raise away.pop()
+                told(*arguments, **values)
+
+            patch.setattr(delivery_module, "_log", log)
+            assert stage.go_on("approve").status == "completed"
+        assert tree(stage.folder) == AFTER
+        with open_store(stage.settings.journal_url) as store:
+            row = get_run(store, stage.id)
+            assert (row.reason, row.applied_hash) == ("", row.approved_hash)
+            assert api.undo(stage.id, store, stage.settings) == ("a.txt",)
