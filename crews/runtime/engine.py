@@ -19,7 +19,7 @@ import contextlib
 import contextvars
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +47,7 @@ _ACTIVATION: Final = "activation"
 _SCHEDULED: Final = "scheduled"
 _LIVE: Final = ["ENQUEUED", "DELAYED", "PENDING"]
 
-Activate = Callable[[str], Awaitable[str]]
+Activate = Callable[[str], Coroutine[Any, Any, str]]
 """Works on a run; returns one word about how that went."""
 Fire = Callable[[str, datetime], Awaitable[str]]
 """Makes the run of a schedule: its order and the moment for which it was due."""
@@ -206,9 +206,14 @@ class Engine:
         )  # fmt: skip
         executors = {str(one.executor_id) for one in found}
         dead = {name for name in executors if not is_alive(name)}
-        gone = [one.workflow_id for one in found if str(one.executor_id) in dead]
-        if gone:
-            self._dbos().cancel_workflows(gone)
+        gone = [one for one in found if str(one.executor_id) in dead]
+        moments = [one.workflow_id for one in gone if one.name == _SCHEDULED]
+        if (
+            moments
+        ):  # they have no row before they have made their runs: another process takes them up
+            self._dbos().resume_workflows(moments, queue_name=f"{self.application}/")
+        if rest := [one.workflow_id for one in gone if one.name != _SCHEDULED]:
+            self._dbos().cancel_workflows(rest)
         return len(gone)
 
     def cancel(self, run: RunRow) -> None:
@@ -288,14 +293,19 @@ def _application(home: str) -> str:
 
 
 @contextlib.contextmanager
-def working(engine: Engine, *, executor: str, activate: Activate, fire: Fire) -> Generator[None]:
-    """Take activations from the queue, and run them on the running event loop, until the block is left."""
+def working(
+    engine: Engine, *, executor: str, activate: Activate, fire: Fire
+) -> Generator[Callable[[], None]]:
+    """Take activations from the queue, and run them on the running event loop, until the block is left.
+
+    The block is given what stops the taking; what has been taken goes on.
+    """
     from dbos import DBOS, DBOSPortableJSONSerializer
 
     adopt("dbos")
     DBOS.workflow(name=_ACTIVATION)(_activation(activate))
     DBOS.workflow(name=_SCHEDULED)(_scheduled(fire))
-    DBOS(
+    dbos = DBOS(
         config={
             "name": engine.application,
             "system_database_url": engine.url,
@@ -310,8 +320,13 @@ def working(engine: Engine, *, executor: str, activate: Activate, fire: Fire) ->
         }
     )
     DBOS.launch()
+
+    def take_no_more() -> None:
+        for one in dbos.background_thread_stop_events:
+            one.set()
+
     try:
-        yield
+        yield take_no_more
     finally:
         DBOS.destroy(destroy_registry=True)
 
@@ -320,14 +335,10 @@ def _activation(activate: Activate) -> Callable[[str], Awaitable[str]]:
     async def activation(run: str) -> str:
         # In a context of its own: what the run's libraries do must not look like steps of this workflow.
         return await asyncio.get_running_loop().create_task(
-            _coroutine(activate, run), context=contextvars.Context()
+            activate(run), context=contextvars.Context()
         )
 
     return activation
-
-
-async def _coroutine(activate: Activate, run: str) -> str:
-    return await activate(run)
 
 
 def _scheduled(fire: Fire) -> Callable[[datetime, Any], Awaitable[None]]:
@@ -335,9 +346,3 @@ def _scheduled(fire: Fire) -> Callable[[datetime, Any], Awaitable[None]]:
         await fire(str(order), due)
 
     return scheduled
-
-
-def ready_without_activation(engine: Engine, found: Sequence[RunRow]) -> tuple[RunRow, ...]:
-    """Of runs that are ready, those whose activation is neither queued nor under way."""
-    live = engine.live(run.workflow for run in found)
-    return tuple(run for run in found if run.workflow not in live)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Generator
-from typing import Final
 
 from loguru import logger
 
@@ -18,10 +16,9 @@ from crews.records import workers
 from crews.records.owner import home_id, this_process
 from crews.records.store import Store, open_store
 from crews.records.workers import WorkerKind
+from crews.runtime.lookout import awake
 from crews.settings import Settings
 
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, as the clocks of the others do."""
 _beating: dict[str, Heart] = {}
 """The hearts of this process, by journal: one however many runs it works on."""
 _guard = threading.Lock()
@@ -60,7 +57,7 @@ class Heart:
 
     def holds(self) -> bool:
         """Has this process shown recently enough that it is alive, so that nobody took its runs?"""
-        return time.clock_gettime(_CLOCK) - self._last < workers.HOLD
+        return awake() - self._last < workers.HOLD
 
     def prove(self, store: Store) -> None:
         """Write a beat now: after an outage of the database nobody may have had the chance."""
@@ -82,7 +79,7 @@ class Heart:
 
     def _beat(self, store: Store) -> None:
         # The moment before the write: what comes after it may already be too late.
-        now = time.clock_gettime(_CLOCK)
+        now = awake()
         workers.beat(
             store,
             self.me,

@@ -28,8 +28,9 @@ from crews.records.owner import home_id, this_process
 from crews.records.rows import RunRow
 from crews.records.runs import get_run
 from crews.records.store import Store
-from crews.runtime.engine import Engine, Fire, ready_without_activation, working
+from crews.runtime.engine import Engine, Fire, working
 from crews.runtime.heart import Heart, beating
+from crews.runtime.lookout import Lookout
 from crews.runtime.workflow import activate, active_runs
 from crews.settings import Settings
 
@@ -63,6 +64,7 @@ class Worker:
     said: Said = _nothing
     home: str = field(init=False)
     engine: Engine = field(init=False)
+    lookout: Lookout = field(default_factory=Lookout)
     _draining: asyncio.Event = field(default_factory=asyncio.Event)
     _slots: asyncio.Semaphore = field(init=False)
     _rests: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
@@ -87,9 +89,10 @@ class Worker:
                 executor=heart.me,
                 activate=self._activate,
                 fire=fire,
-            ):
+            ) as take_no_more:
                 duties = [asyncio.create_task(self._keep(duty)) for duty in self.duties]
                 await self._look_after()
+                take_no_more()
                 for duty in duties:
                     duty.cancel()
                 heart.drain()
@@ -190,18 +193,20 @@ class Worker:
                 await asyncio.wait_for(self._draining.wait(), max(0.05, TICK))
 
     def _tick(self) -> None:
-        for row in lost_runs(self.store, self.home):
-            released = release_lost(self.store, row)
-            if released is not None:
-                self.said(row.id, f"taken from {row.owner}")
+        lost = lost_runs(self.store, self.home)
+        if self.lookout.clear():
+            for row in lost:
+                if release_lost(self.store, row) is not None:
+                    self.said(row.id, f"taken from {row.owner}")
+            self.engine.drop_dead(self._is_alive)
         self._release_own()
-        self.engine.drop_dead(self._is_alive)
         now = time.monotonic()
         # A page at a time, round and round: a thousand runs that a limit holds back hide no other.
         page = ready_runs(self.store, self.home, after=self._looked_at)
         self._looked_at = page.more
         ready = [row for row in page.runs if self._rests.get(row.id, (0.0, 0.0))[0] <= now]
-        for row in ready_without_activation(self.engine, ready):
+        live = self.engine.live(row.workflow for row in ready)
+        for row in (row for row in ready if row.workflow not in live):
             try:
                 self.engine.queue_again(row)
             except StoreError:

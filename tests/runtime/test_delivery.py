@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from crews import Settings, api
-from crews.errors import CrewsError, Denied, StoreError, UsageError, WorkspaceError
+from crews.errors import CrewsError, Denied, Fenced, StoreError, UsageError, WorkspaceError
 from crews.records import audit
+from crews.records.journal import Journal
 from crews.records.runs import get_run
 from crews.records.store import Store, open_store
 from crews.runtime import delivery as delivery_module
@@ -60,6 +61,14 @@ def test_applying_again_changes_nothing(stage: Stage, store: Store) -> None:
     for _ in range(2):
         api.apply(stage.id, store, stage.settings)
         assert tree(stage.folder) == AFTER
+
+
+def test_who_has_lost_the_run_applies_nothing(stage: Stage, store: Store) -> None:
+    approve(stage)
+    row = get_run(store, stage.id)
+    with pytest.raises(Fenced):
+        deliver(store, stage.settings, row, Journal(store, row.id, row.epoch - 1))
+    assert tree(stage.folder) == BEFORE
 
 
 def test_what_changed_after_the_approval_is_not_applied(stage: Stage, store: Store) -> None:

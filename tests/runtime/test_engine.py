@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from crews.records.inbox import decide, open_review
 from crews.records.owner import home_id
+from crews.records.rows import RunRow
 from crews.records.runs import get_run
 from crews.records.store import Store, open_store
 from crews.records.tables import runs
-from crews.runtime.engine import Engine
+from crews.records.workers import LEASE, living
+from crews.runtime.engine import POLL, Engine, working
+from crews.runtime.lookout import GAP, Lookout
 from crews.runtime.worker import Worker
 from crews.settings import Settings
 from crews.teams.spec import Queueing
@@ -54,6 +59,29 @@ def waiting(store: Store, engine: Engine, **policy: object) -> str:
     return journal.run
 
 
+def ready(store: Store, engine: Engine) -> str:
+    """A run that is ready, and for which nobody has queued anything."""
+    run = waiting(store, engine)
+    with store.writing() as connection:
+        connection.execute(runs.update().where(runs.c.id == run).values(status="queued"))
+    return run
+
+
+@contextlib.asynccontextmanager
+async def at_work(worker: Worker) -> AsyncGenerator[Worker]:
+    """A worker of this process; it is drained in the end."""
+
+    async def fire(order: str, due: object) -> str:
+        raise AssertionError((order, due))
+
+    work = asyncio.create_task(worker.run(fire))
+    try:
+        yield worker
+    finally:
+        worker.drain()
+        await work
+
+
 @pytest.mark.parametrize("limits", [Queueing(), Queueing(concurrency=1)])
 def test_what_a_decision_wakes_is_where_a_worker_looks(
     store: Store, engine: Engine, limits: Queueing
@@ -82,13 +110,86 @@ async def test_a_run_that_cannot_be_queued_holds_no_other_up(
         mine = runs.update().where(runs.c.id.in_((broken, sound)))
         connection.execute(mine.values(status="queued"))
         connection.execute(runs.update().where(runs.c.id == broken).values(team="{}"))
-    worker = Worker(store, settings, 1)
-
-    async def fire(order: str, due: object) -> str:
-        raise AssertionError((order, due))
-
-    work = asyncio.create_task(worker.run(fire))
-    await asyncio.to_thread(wait_for, lambda: get_run(store, sound).workflow != "")
-    worker.drain()
-    await work
+    async with at_work(Worker(store, settings, 1)):
+        await asyncio.to_thread(wait_for, lambda: get_run(store, sound).workflow != "")
     assert get_run(store, broken).workflow == ""
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_is_to_end_takes_nothing_from_the_others(
+    store: Store, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it took it could only drop, and each time it would count against the team's `starts`."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def activate(run: str, *_: object, **__: object) -> RunRow:
+        begun.set()
+        await go_on.wait()
+        return get_run(store, run)
+
+    monkeypatch.setattr("crews.runtime.worker.activate", activate)
+    ready(store, engine)
+    async with at_work(Worker(store, settings, 4)) as worker:
+        await asyncio.wait_for(begun.wait(), 60)
+        worker.drain()
+        await asyncio.to_thread(wait_for, lambda: living(store)[0].state == "draining")
+        second = get_run(store, ready(store, engine))
+        await asyncio.to_thread(engine.queue_again, second)
+        await asyncio.sleep(4 * POLL)
+        still = engine.live([get_run(store, second.id).workflow])
+        go_on.set()
+    assert len(still) == 1
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_was_frozen_itself_takes_nothing_from_the_others_at_once(
+    store: Store, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All beats are old when a machine wakes, or a database is back; the owners beat again a moment later."""
+    run = waiting(store, engine)
+    with store.writing() as connection:
+        mine = runs.update().where(runs.c.id == run)
+        connection.execute(mine.values(status="running", owner="elsewhere/1/1"))
+    monkeypatch.setattr("crews.runtime.worker.TICK", 0.1)
+    looks, now = list[float](), [0.0]
+
+    def clock() -> float:
+        looks.append(now[0])
+        return now[0]
+
+    worker = Worker(store, settings, 1)
+    worker.lookout = Lookout(clock, lambda: now[0])
+    now[0] = GAP + 1
+    async with at_work(worker):
+        for _ in range(int(LEASE)):
+            await asyncio.to_thread(wait_for, lambda: looks.count(now[0]) > 1)
+            assert get_run(store, run).owner == "elsewhere/1/1"
+            now[0] += 1
+        await asyncio.to_thread(wait_for, lambda: get_run(store, run).owner != "elsewhere/1/1")
+
+
+@pytest.mark.anyio
+async def test_a_moment_of_a_schedule_that_a_process_died_over_is_made_by_the_next(
+    engine: Engine,
+) -> None:
+    made, work = list[datetime](), list[asyncio.Task[object] | None]()
+
+    async def activate(run: str) -> str:
+        raise AssertionError(run)
+
+    async def fire(order: str, due: datetime) -> str:
+        made.append(due)
+        work.append(asyncio.current_task())
+        if len(made) == 1:
+            await asyncio.Event().wait()
+        return order
+
+    with working(engine, executor="elsewhere/1/1", activate=activate, fire=fire):
+        await asyncio.to_thread(engine.put_schedule, "tide", "* * * * * *", "{}")
+        await asyncio.to_thread(wait_for, lambda: bool(made))
+        await asyncio.to_thread(engine.pause_schedule, "tide", paused=True)
+    assert work[0] is not None
+    work[0].cancel()
+    with working(engine, executor="elsewhere/2/2", activate=activate, fire=fire):
+        await asyncio.to_thread(engine.drop_dead, lambda owner: owner != "elsewhere/1/1")
+        await asyncio.to_thread(wait_for, lambda: made.count(made[0]) == 2)
