@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 Presence = Literal["here", "gone", "elsewhere"]
+OUTERMOST = "pid:[4026531836]"
+"""Linux' name for the processes of the machine itself: `PROC_PID_INIT_INO`."""
 
 
 def this_process() -> str:
     """Name of this process that no other process has had: `HOST/PID/START`."""
     pid = os.getpid()
-    return f"{socket.gethostname()}/{pid}/{_started(pid)}"
+    return f"{_host()}/{pid}/{_started(pid)}"
 
 
 def host_of(owner: str) -> str:
@@ -28,7 +30,7 @@ def presence(owner: str) -> Presence:
     host, pid, start = host_of(owner), owner.split("/")[-2:-1], owner.rpartition("/")[2]
     if not host:
         return "gone"
-    if host != socket.gethostname():
+    if host != _host():
         return "elsewhere"
     here = pid and pid[0].isdigit() and _started(int(pid[0])) == start != ""
     return "here" if here else "gone"
@@ -49,6 +51,16 @@ def home_id(folder: Path) -> str:
         os.link(made, file)  # whoever comes second takes the name of the first
     made.unlink()
     return file.read_text(encoding="ascii").strip()
+
+
+def _host() -> str:
+    """This host; a container that has the same name, but processes of its own, is another one."""
+    try:
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        processes = OUTERMOST
+    inside = "" if processes == OUTERMOST else f"+{processes.strip('pid:[]')}"
+    return socket.gethostname() + inside
 
 
 def _started(pid: int) -> str:

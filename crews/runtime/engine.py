@@ -127,13 +127,18 @@ class Engine:
         name = self._known_queue(run)
         if self._queues.get(name) != limits and not name.endswith("/"):
             per = {"limit": limits.starts, "period": limits.per} if limits.starts else None
+            home = name.partition("/")[0]
+            general = self._dbos().retrieve_queue(f"{home}/")
+            # As many as each worker has room for: what it takes beyond waits there, and no other gets it.
+            room = [n for n in (limits.concurrency, general and general.worker_concurrency) if n]
             self._dbos().register_queue(
                 name,
+                worker_concurrency=min(room, default=None),
                 global_concurrency=limits.concurrency,
                 limiter=per,  # type: ignore[arg-type]
                 polling_interval_sec=POLL,
                 on_conflict="always_update",
-                application_name=name.partition("/")[0],
+                application_name=home,
             )
             self._queues[name] = limits
         return name
@@ -207,10 +212,8 @@ class Engine:
         executors = {str(one.executor_id) for one in found}
         dead = {name for name in executors if not is_alive(name)}
         gone = [one for one in found if str(one.executor_id) in dead]
-        moments = [one.workflow_id for one in gone if one.name == _SCHEDULED]
-        if (
-            moments
-        ):  # they have no row before they have made their runs: another process takes them up
+        # A moment of a schedule has no row before it has made its run: another process takes it up.
+        if moments := [one.workflow_id for one in gone if one.name == _SCHEDULED]:
             self._dbos().resume_workflows(moments, queue_name=f"{self.application}/")
         if rest := [one.workflow_id for one in gone if one.name != _SCHEDULED]:
             self._dbos().cancel_workflows(rest)
@@ -228,8 +231,7 @@ class Engine:
             status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=before, limit=500,
             application_name=self.application, load_input=False, load_output=False,
         )  # fmt: skip
-        names = [one.workflow_id for one in found]
-        if names:
+        if names := [one.workflow_id for one in found]:
             self._dbos().delete_workflows(names)
         return len(names)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from crews.records import audit, outbox
 from crews.records.inbox import decide, open_review
 from crews.records.lost import MOST_DEATHS, release_lost
 from crews.records.outbox import DeliveryRow, claim, collect, list_deliveries, postpone, put, settle
+from crews.records.owner import host_of, this_process
 from crews.records.questions import ReviewRow
 from crews.records.reviews import get_review
 from crews.records.runs import ask_stop, fail_run
@@ -104,7 +104,7 @@ def test_a_run_that_ends_with_its_last_owner_is_told(store: Store) -> None:
     assert collect(store, OPS, NOW) == 0  # it still works
     given_up.set_run(deaths=MOST_DEATHS - 1)
     for journal in (stopped, given_up):
-        journal.set_run(owner=f"{socket.gethostname()}/1/0")
+        journal.set_run(owner=f"{host_of(this_process())}/1/0")
         assert release_lost(store, journal.row()) is not None
     assert collect(store, OPS, NOW) == 2
     assert told(store) == sorted(("run_ended", j.run, "ops") for j in (stopped, given_up))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from crews.records.owner import home_id, presence, this_process
-from tests.records.builders import child
+from crews.records.owner import home_id, host_of, presence, this_process
+from tests.records.builders import ROOT, child
 
 NAME = """
 from crews.records.owner import this_process
@@ -53,8 +55,25 @@ def test_nobody_here_can_say_that_another_host_is_dead() -> None:
     assert presence("elsewhere.example/1/1") == "elsewhere"
 
 
+def test_a_container_that_shares_the_hosts_name_is_another_host() -> None:
+    """Its processes have numbers of their own: one that is not found here may live there."""
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    code = f"import socket\nprint(socket.gethostname()){NAME}"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*apart, sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdout is not None
+    host, name = (process.stdout.readline().strip() for _ in range(2))
+    assert host == socket.gethostname()
+    assert presence(name) == "elsewhere"
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+
+
 def test_what_is_no_name_is_nobody() -> None:
-    for name in ("", "x", "1/2", f"{socket.gethostname()}/x/1", f"{socket.gethostname()}//"):
+    host = host_of(this_process())
+    for name in ("", "x", "1/2", f"{host}/x/1", f"{host}//"):
         assert presence(name) == "gone", name
 
 

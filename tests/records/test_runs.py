@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from crews.errors import Fenced, UsageError
 from crews.records import audit, inbox, ledger
 from crews.records.journal import Journal
 from crews.records.ledger import Asked
+from crews.records.owner import host_of, this_process
 from crews.records.retention import purge
 from crews.records.rows import RunOptions, RunStatus
 from crews.records.runs import (
@@ -173,7 +173,7 @@ def test_a_living_owner_is_asked_to_stop(store: Store) -> None:
 def test_who_takes_a_run_from_the_dead_finds_that_it_was_to_end(store: Store) -> None:
     journal = owned(store)
     ask_stop(store, journal.run)
-    dead = f"{socket.gethostname()}/1/0"
+    dead = f"{host_of(this_process())}/1/0"
     journal.set_run(owner=dead)  # it died before it could heed the wish
     heir = Journal(store, journal.run, claim(store, journal.run))
     assert heir.stop_asked()

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from dbos import DBOSClient
 
 from crews.records.inbox import decide, open_review
 from crews.records.owner import home_id
@@ -59,9 +60,9 @@ def waiting(store: Store, engine: Engine, **policy: object) -> str:
     return journal.run
 
 
-def ready(store: Store, engine: Engine) -> str:
+def ready(store: Store, engine: Engine, **policy: object) -> str:
     """A run that is ready, and for which nobody has queued anything."""
-    run = waiting(store, engine)
+    run = waiting(store, engine, **policy)
     with store.writing() as connection:
         connection.execute(runs.update().where(runs.c.id == run).values(status="queued"))
     return run
@@ -139,6 +140,31 @@ async def test_a_worker_that_is_to_end_takes_nothing_from_the_others(
         still = engine.live([get_run(store, second.id).workflow])
         go_on.set()
     assert len(still) == 1
+
+
+@pytest.mark.anyio
+async def test_a_worker_takes_no_more_of_a_team_with_limits_than_it_can_work_on(
+    store: Store, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest would wait for it, while other workers have nothing to do."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def activate(run: str, *_: object, **__: object) -> RunRow:
+        begun.set()
+        await go_on.wait()
+        return get_run(store, run)
+
+    monkeypatch.setattr("crews.runtime.worker.activate", activate)
+    for _ in range(3):
+        ready(store, engine, queue=Queueing(starts=100))
+    async with at_work(Worker(store, settings, 1)):
+        await asyncio.wait_for(begun.wait(), 60)
+        await asyncio.sleep(4 * POLL)
+        client = DBOSClient(system_database_url=engine.url)
+        taken = await client.list_workflows_async(status="PENDING")
+        client.destroy()
+        go_on.set()
+    assert len(taken) == 1
 
 
 @pytest.mark.anyio
