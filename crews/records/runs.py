@@ -14,7 +14,7 @@ from crews.errors import RunBusy, UsageError
 from crews.records import audit
 from crews.records.owner import presence, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
-from crews.records.store import Store, dump
+from crews.records.store import Store, check_version, dump
 from crews.records.tables import reviews, runs, spend, threads
 from crews.records.workers import alive
 from crews.teams.spec import TeamSpec
@@ -164,9 +164,11 @@ def claim(store: Store, run: str) -> int:
     Raises:
         UsageError: there is no such run, or it has completed or was stopped.
         RunBusy: a living process works on it.
+        StoreError: the journal belongs to a newer version by now.
     """
     me = this_process()
     with store.writing() as connection:
+        check_version(connection)
         row = connection.execute(select(runs).where(runs.c.id == run)).first()
         if row is None:
             raise _unknown(run)

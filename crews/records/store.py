@@ -253,6 +253,22 @@ def _version(connection: Connection) -> int | None:
     return int(connection.execute(version).scalar() or 0)
 
 
+def check_version(connection: Connection) -> None:
+    """Raise StoreError if a newer version has brought the journal up to date meanwhile."""
+    version = select(tables.meta.c.value).where(tables.meta.c.name == "schema")
+    found = int(connection.execute(version).scalar_one())
+    if found > tables.SCHEMA_VERSION:
+        raise _newer(found)
+
+
+def _newer(found: int) -> StoreError:
+    return StoreError(
+        f"the journal was written by a newer version of crews (schema {found}, "
+        f"this one knows {tables.SCHEMA_VERSION})",
+        hint="upgrade crews, or set CREWS_HOME to another folder",
+    )
+
+
 def _prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an older version up to date."""
     found = _version(connection)
@@ -262,11 +278,7 @@ def _prepare(connection: Connection) -> None:
         connection.execute(insert(tables.meta).values(row))
         return
     if found > tables.SCHEMA_VERSION:
-        raise StoreError(
-            f"the journal was written by a newer version of crews (schema {found}, "
-            f"this one knows {tables.SCHEMA_VERSION})",
-            hint="upgrade crews, or set CREWS_HOME to another folder",
-        )
+        raise _newer(found)
     if found < tables.SCHEMA_VERSION:
         migrate(connection, found)
         now = {"value": str(tables.SCHEMA_VERSION)}

@@ -27,7 +27,7 @@ from crews.records.lost import (
 from crews.records.owner import home_id, this_process
 from crews.records.rows import RunRow
 from crews.records.runs import get_run
-from crews.records.store import Store
+from crews.records.store import Store, check_version
 from crews.runtime.engine import Engine, Fire, working
 from crews.runtime.heart import Heart, beating
 from crews.runtime.lookout import Lookout
@@ -181,6 +181,9 @@ class Worker:
         while not self._draining.is_set():
             began = time.monotonic()
             try:
+                if await asyncio.to_thread(self._is_outdated):
+                    self.drain()
+                    return
                 await asyncio.to_thread(self._tick)
                 if began - swept > SWEEP:
                     swept = began
@@ -191,6 +194,18 @@ class Worker:
                 logger.exception("looking after runs failed")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), max(0.05, TICK))
+
+    def _is_outdated(self) -> bool:
+        """Has a newer version taken the journal over? What this one would write, it may not understand."""
+        try:
+            with self.store.reading() as connection:
+                check_version(connection)
+        except StoreError as error:
+            if error.transient:
+                raise
+            self.said("", f"{error.what}: this worker ends")
+            return True
+        return False
 
     def _tick(self) -> None:
         lost = lost_runs(self.store, self.home)

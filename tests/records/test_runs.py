@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from crews.errors import Fenced, UsageError
+from crews.errors import Fenced, StoreError, UsageError
 from crews.records import audit, inbox, ledger
 from crews.records.journal import Journal
 from crews.records.ledger import Asked
@@ -25,7 +25,7 @@ from crews.records.runs import (
     requeue,
 )
 from crews.records.store import Store, open_store
-from crews.records.tables import runs, spend
+from crews.records.tables import meta, runs, spend
 from crews.safety.budget import Spent
 from crews.settings import Settings
 from tests.records.builders import child, owned, question, run_of, team, thread
@@ -273,3 +273,13 @@ def test_who_lets_go_of_a_run_that_is_to_end_ends_it(store: Store, status: RunSt
     assert inbox.list_reviews(store) == ()
     with pytest.raises(UsageError, match="has ended"):
         claim(store, journal.run)
+
+
+def test_a_version_that_does_not_know_the_journal_any_more_takes_no_run(store: Store) -> None:
+    """It was brought up to date while this process had it open."""
+    run = run_of(store)
+    with store.writing() as connection:
+        connection.execute(update(meta).where(meta.c.name == "schema").values(value="99"))
+    with pytest.raises(StoreError, match="newer version"):
+        claim(store, run.id)
+    assert get_run(store, run.id).epoch == 0

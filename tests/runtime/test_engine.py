@@ -16,7 +16,7 @@ from crews.records.owner import home_id
 from crews.records.rows import RunRow
 from crews.records.runs import get_run
 from crews.records.store import Store, open_store
-from crews.records.tables import runs
+from crews.records.tables import meta, runs
 from crews.records.workers import LEASE, living
 from crews.runtime.engine import POLL, Engine, working
 from crews.runtime.lookout import GAP, Lookout
@@ -69,15 +69,15 @@ def ready(store: Store, engine: Engine, **policy: object) -> str:
 
 
 @contextlib.asynccontextmanager
-async def at_work(worker: Worker) -> AsyncGenerator[Worker]:
-    """A worker of this process; it is drained in the end."""
+async def at_work(worker: Worker) -> AsyncGenerator[asyncio.Task[None]]:
+    """A worker of this process, as a task; it is drained in the end."""
 
     async def fire(order: str, due: object) -> str:
         raise AssertionError((order, due))
 
     work = asyncio.create_task(worker.run(fire))
     try:
-        yield worker
+        yield work
     finally:
         worker.drain()
         await work
@@ -130,7 +130,8 @@ async def test_a_worker_that_is_to_end_takes_nothing_from_the_others(
 
     monkeypatch.setattr("crews.runtime.worker.activate", activate)
     ready(store, engine)
-    async with at_work(Worker(store, settings, 4)) as worker:
+    worker = Worker(store, settings, 4)
+    async with at_work(worker):
         await asyncio.wait_for(begun.wait(), 60)
         worker.drain()
         await asyncio.to_thread(wait_for, lambda: living(store)[0].state == "draining")
@@ -140,6 +141,21 @@ async def test_a_worker_that_is_to_end_takes_nothing_from_the_others(
         still = engine.live([get_run(store, second.id).workflow])
         go_on.set()
     assert len(still) == 1
+
+
+@pytest.mark.anyio
+async def test_a_worker_of_an_older_version_ends_when_the_journal_is_brought_up_to_date(
+    store: Store, engine: Engine, settings: Settings
+) -> None:
+    run = ready(store, engine)
+    told: list[str] = []
+    with store.writing() as connection:
+        connection.execute(meta.update().where(meta.c.name == "schema").values(value="99"))
+    worker = Worker(store, settings, 1, said=lambda _, what: told.append(what))
+    async with at_work(worker) as work:
+        await asyncio.wait_for(asyncio.shield(work), 60)
+    assert any("newer version" in one for one in told)
+    assert get_run(store, run).epoch == 1  # nobody has worked on it since
 
 
 @pytest.mark.anyio
