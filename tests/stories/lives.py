@@ -280,9 +280,10 @@ def comparable(report: str, run: str) -> str:
 
 
 def wait_for(when: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + PATIENCE
+    """Wait until something holds; who waits for long looks less often, and leaves the machine to the others."""
+    end, pause = time.monotonic() + PATIENCE, 0.005
     while not when():
         if time.monotonic() > end:
             raise AssertionError("it did not come about")
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.2)

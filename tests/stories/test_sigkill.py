@@ -26,7 +26,7 @@ from tests.stories.press import press
 from tests.stories.teams import GOAL, PRINTED
 
 SEED = 20260921
-GROUPS, DEATHS_A_GROUP = 2, 5
+GROUPS, DEATHS_A_GROUP = 2, 3
 MOST_DEATHS = 12
 BRAIN = press(delay=0.05, commands=True, pause=0.1)
 MARKS = {"log/soup.txt": "soup\n", "log/bread.txt": "bread\n"}

@@ -172,20 +172,21 @@ def _driver(url: str) -> str:
     return "postgresql+psycopg:" + url.partition(":")[2]
 
 
-def _execute(url: str, statement: str) -> None:
-    """Run one statement outside a transaction."""
+def execute(url: str, *statements: str) -> None:
+    """Run statements, each outside a transaction."""
     from sqlalchemy import NullPool, create_engine, text
 
     engine = create_engine(_driver(url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        connection.execute(text(statement))
+        for statement in statements:
+            connection.execute(text(statement))
 
 
 def _answers(url: str) -> bool:
     from sqlalchemy.exc import OperationalError
 
     try:
-        _execute(url, "SELECT 1")
+        execute(url, "SELECT 1")
     except OperationalError:
         return False
     return True
@@ -242,9 +243,9 @@ def a_server() -> Generator[str]:
 def fresh_database(server: str, template: str = "template0") -> Generator[str]:
     """A database on a server for as long as the context lasts: empty, or a copy of another there."""
     name = f"crews_test_{secrets.token_hex(8)}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _on(server, name)
-    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
