@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from crews.records.journal import Journal
 from crews.records.runs import list_threads
 from crews.records.store import Store, open_store
 from crews.settings import Settings, load
+from tests.support.brake import clean
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -33,31 +37,59 @@ def crews(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The demo where it waits for a human."""
+
+    base: Path
+    saved: Path
+    result: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The sample project that it works on."""
+        return self.base / "shop"
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The demo, played up to its question once; each test goes on from there."""
+    base = tmp_path_factory.mktemp("demo") / "base"
+    home = base / "home"
+    home.mkdir(parents=True)
+    command = [sys.executable, "-m", "crews", "demo", "--folder", str(base / "shop"), "--json"]
+    first = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, cwd=home,
+        env=clean(os.environ, home),
+    )  # fmt: skip
+    assert first.returncode == 3, first.stderr
+    saved = base.with_name("saved")
+    shutil.copytree(base, saved, symlinks=True)
+    return Played(base, saved, json.loads(first.stdout.splitlines()[-1]))
+
+
 @pytest.fixture
-def settings() -> Settings:
+def waiting(once: Played, monkeypatch: pytest.MonkeyPatch) -> Played:
+    """The demo as it waits, whatever the test before has made of it."""
+    shutil.rmtree(once.base)
+    shutil.copytree(once.saved, once.base, symlinks=True)
+    monkeypatch.setenv("CREWS_HOME", str(once.base / "home" / "crews"))
+    return once
+
+
+@pytest.fixture
+def settings(waiting: Played) -> Settings:
+    del waiting
     return load()
 
 
-def played(choice: play.Choice, folder: Path, settings: Settings) -> Result:
-    """The demo from its kickoff to its end, with a played human."""
-    request = play.prepare(folder)
-    return api.kickoff(
-        request.goal,
-        team=request.team,
-        workspace=request.workspace,
-        tape=request.tape,
-        ask=play.decider(choice),
-        settings=settings,
-    )
+def played(choice: play.Choice, waiting: Played, settings: Settings) -> Result:
+    """The demo to its end, with a played human."""
+    return api.resume(waiting.result["run_id"], ask=play.decider(choice), settings=settings)
 
 
-def test_without_a_terminal_it_waits_and_the_printed_command_decides(
-    tmp_path: Path, settings: Settings
-) -> None:
-    folder = tmp_path / "shop"
-    first = crews("demo", "--folder", str(folder), "--json")
-    assert first.returncode == 3, first.stderr
-    result: dict[str, Any] = json.loads(first.stdout.splitlines()[-1])
+def test_without_a_terminal_it_waits_and_the_printed_command_decides(waiting: Played) -> None:
+    folder, result = waiting.folder, waiting.result
     assert result["status"] == "waiting"
     review = result["reviews"][-1]["id"]
     before = fingerprint(folder)
@@ -75,8 +107,8 @@ def test_without_a_terminal_it_waits_and_the_printed_command_decides(
     assert fingerprint(folder) == before
 
 
-def test_the_team_works_as_it_should(tmp_path: Path, settings: Settings) -> None:
-    result = played("approve", tmp_path / "shop", settings)
+def test_the_team_works_as_it_should(waiting: Played, settings: Settings) -> None:
+    result = played("approve", waiting, settings)
     assert (result.status, result.exit_code) == ("completed", 0)
     with open_store(settings.journal_url) as store:
         _two_overlapped(store, result.run_id)
@@ -86,7 +118,7 @@ def test_the_team_works_as_it_should(tmp_path: Path, settings: Settings) -> None
     assert result.cost is not None
     assert result.cost > 0
     assert "0.25" in result.report
-    assert play.tests_of(tmp_path / "shop")[0]
+    assert play.tests_of(waiting.folder)[0]
 
 
 def _two_overlapped(store: Store, run: str) -> None:
@@ -125,17 +157,17 @@ def _escalated_with_a_brief(store: Store, run: str) -> None:
     assert journal.row().applied_hash == reviews[0].content_hash
 
 
-def test_a_refusal_changes_nothing(tmp_path: Path, settings: Settings) -> None:
-    folder = tmp_path / "shop"
-    result = played("reject", folder, settings)
+def test_a_refusal_changes_nothing(waiting: Played, settings: Settings) -> None:
+    folder = waiting.folder
+    result = played("reject", waiting, settings)
     assert (result.status, result.exit_code) == ("completed", 6)
     assert fingerprint(folder) == fingerprint(Path(play.__file__).parent / "shop")
     assert not play.tests_of(folder)[0]
 
 
-def test_a_human_may_edit_the_change(tmp_path: Path, settings: Settings) -> None:
-    folder = tmp_path / "shop"
-    result = played("edit", folder, settings)
+def test_a_human_may_edit_the_change(waiting: Played, settings: Settings) -> None:
+    folder = waiting.folder
+    result = played("edit", waiting, settings)
     assert (result.status, result.exit_code) == ("completed", 0)
     assert "# Read and accepted line by line." in (folder / "shop/auth/login.py").read_text(
         encoding="utf-8"
