@@ -89,19 +89,11 @@ class Journal:
             elif told.woken and status == "waiting":
                 status, exit_code = "queued", None
             ended = time.time() if status in {"completed", "failed", "stopped"} else None
-            connection.execute(
-                update(runs)
-                .where(mine)
-                .values(
-                    status=status,
-                    reason=reason,
-                    exit_code=exit_code,
-                    owner="",
-                    ended_at=ended,
-                    deaths=0,
-                    working_seconds=runs.c.working_seconds + worked,
-                )
-            )
+            values = {
+                "status": status, "reason": reason, "exit_code": exit_code, "owner": "", "ended_at": ended,
+                "deaths": 0, "working_seconds": runs.c.working_seconds + worked,
+            }  # fmt: skip
+            connection.execute(update(runs).where(mine).values(**values))
             if status in {"completed", "stopped"}:
                 close_questions(connection, self.run)
             audit.append(connection, self.run, "run_released", {"status": status, "reason": reason})

@@ -258,13 +258,9 @@ class FinishTool(Tool[FinishArgs]):
     # -- after the human ----------------------------------------------------------------------
 
     def _take_over(
-        self,
-        args: FinishArgs,
-        context: ToolContext,
-        review: ReviewRow,
-        changes: ChangeSet,
-        wanted: ChangeSet,
-    ) -> None:
+        self, args: FinishArgs, context: ToolContext, review: ReviewRow,
+        changes: ChangeSet, wanted: ChangeSet,
+    ) -> None:  # fmt: skip
         """Have policy judge what the human wrote, and the workspace follow it."""
         verdict = self._judge(wanted, context)
         if verdict.ruling == "deny":
@@ -278,25 +274,20 @@ class FinishTool(Tool[FinishArgs]):
 
     def _release(self, changes: ChangeSet) -> ToolResult:
         """Mark the changes as approved and apply them, if the run was asked to."""
-        self._scene.journal.set_run(approved_hash=changes.hash)
-        options = self._scene.options
+        journal, options = self._scene.journal, self._scene.options
+        journal.set_run(approved_hash=changes.hash)
         if not options.apply or options.source is None:
             return ToolResult("Finished. The changes are approved.")
         if self._scene.row().applied_hash == changes.hash:  # interrupted right after it
             return ToolResult("Finished. The changes are approved and applied.")
         if not self._scene.gate.may_act():  # a `finish` only reads, but for this
-            raise Fenced(f"run {self._scene.journal.run} may have another owner")
+            raise Fenced(f"run {journal.run} may have another owner")
         try:
-            deliver(
-                self._scene.journal.store,
-                self._scene.settings,
-                self._scene.row(),
-                self._scene.journal,
-            )
+            deliver(journal.store, self._scene.settings, self._scene.row(), journal)
         except StoreError:
             raise  # they may have been applied all the same: whoever goes on with the run finds out
         except CrewsError as error:
-            self._scene.journal.set_run(reason=f"the changes were not applied: {error.what}")
+            journal.set_run(reason=f"the changes were not applied: {error.what}")
             return ToolResult("Finished. The changes are approved; they could not be applied.")
         return ToolResult("Finished. The changes are approved and applied.")
 
