@@ -54,6 +54,10 @@ class ToolResult:
     """Whose words they are (`known.Heard`), where the tool itself knows better than its declaration."""
 
 
+Judged = tuple[str, str, str]
+"""A file's path, and the SHA-256 of what describes it before and after; empty where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool may use, and nothing else."""
@@ -74,6 +78,8 @@ class ToolContext:
     """Files that no agent may change."""
     sandbox_error: str = ""
     """Why there is no sandbox, if there is none."""
+    judged: tuple[Judged, ...] = ()
+    """The changes that this call was judged on: it makes these or none. Empty: nobody could see any."""
 
 
 class ToolError(Exception):

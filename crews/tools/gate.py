@@ -197,10 +197,11 @@ class Gate(CallLog):
             text = "A human confirmed that this was done; its output is lost."
             return self.ended(call, seat, "done", text)
         try:
-            tool, _ = seat.parse(call)
+            tool, args = seat.parse(call)
+            action = action_of(call, seat, tool, args)  # of the files as the human left them
         except ToolError as error:
             return self.impossible(call, seat, error)
-        return self._start(call, seat, tool)
+        return self._start(call, seat, tool, action)
 
     async def _answered(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
         """Let a tool that asked its own question go on with the answer."""
