@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 Duty = Literal["supervisor", "worker", "reviewer", "escalation"]
 Effect = Literal["read", "write", "execute", "network", "external"]
 Ruling = Literal["allow", "ask", "deny"]
-SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
+SandboxChoice = Literal["auto", "bubblewrap", "landlock", "docker", "none"]
 Autonomy = Annotated[int, Field(ge=0, le=4)]
 ArgumentRole = Literal["target", "content", "amount", "secret"]
 """What an argument decides: who or where, what, how much; or that it is a password or key."""

@@ -79,6 +79,8 @@ class CallLog:
             "sandbox": sandbox.name if sandbox and call.effect == "execute" else "",
             "key": seat.at(call).key if tool.keyed else "",
         }
+        if sandbox and call.effect == "execute" and sandbox.facts:
+            body["place"] = dict(sandbox.facts)
         call = self.journal.set_call(
             call,
             "effect_started",

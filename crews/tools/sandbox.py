@@ -2,7 +2,8 @@
 
 A backend is used only after it has proven itself in this process (`crews.tools.probe`): what it has
 to keep a command from is tried, and judged from outside. `bubblewrap` is the strongest, `landlock`
-needs no package; what each cannot hold is said in its module.
+needs no package, `docker` needs an engine and is used only where it is named; what each cannot hold
+is said in its module.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from crews.errors import SandboxUnavailable
 if TYPE_CHECKING:
     from crews.teams.spec import SandboxChoice
 
+Backend = Literal["bubblewrap", "landlock", "docker"]
 KilledFor = Literal["", "memory", "time", "output", "disk", "processes"]
 
 INSTALL_HINT = (
@@ -69,6 +71,11 @@ class Sandbox(ABC):
     confines: ClassVar[bool] = True
     """False: a command has all rights of this process (`sandbox: none`)."""
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What else the audit log says of the place, beside its name."""
+        return {}
+
     @abstractmethod
     async def run(
         self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
@@ -98,18 +105,18 @@ def choose(choice: SandboxChoice = "auto") -> Sandbox:
 
         return Unconfined()
     reasons: list[str] = []
+    hint = INSTALL_HINT
     for name in ("bubblewrap", "landlock") if choice == "auto" else (choice,):
         try:
             return proven(name)
         except SandboxUnavailable as refusal:
             reasons.append(f"{name}: {refusal.what}")
-    raise SandboxUnavailable(
-        f"no sandbox holds on this machine ({'; '.join(reasons)})", hint=INSTALL_HINT
-    )
+            hint = refusal.hint if choice != "auto" and refusal.hint else hint
+    raise SandboxUnavailable(f"no sandbox holds on this machine ({'; '.join(reasons)})", hint=hint)
 
 
 @functools.cache
-def proven(name: Literal["bubblewrap", "landlock"]) -> Sandbox:
+def proven(name: Backend) -> Sandbox:
     """The backend of that name once it has held; asked again, the same one (a refusal is not kept).
 
     Raises:
@@ -124,12 +131,16 @@ def proven(name: Literal["bubblewrap", "landlock"]) -> Sandbox:
     raise SandboxUnavailable("; ".join(reasons))
 
 
-def _candidates(name: Literal["bubblewrap", "landlock"]) -> Iterator[Sandbox]:
+def _candidates(name: Backend) -> Iterator[Sandbox]:
     """The ways in which a backend can work, the strongest first."""
     if name == "bubblewrap":
         from crews.tools.bubblewrap import Bubblewrap
 
         yield Bubblewrap.found()
+    elif name == "docker":
+        from crews.tools.docker import Docker
+
+        yield Docker.found()
     else:
         from crews.tools.landlock import Landlock
 
