@@ -198,7 +198,9 @@ class Gate(CallLog):
             return self.ended(call, seat, "done", text)
         try:
             tool, args = seat.parse(call)
-            action = action_of(call, seat, tool, args)  # of the files as the human left them
+            action = action_of(
+                call, seat, tool, args, self.redactor
+            )  # of the files as the human left them
         except ToolError as error:
             return self.impossible(call, seat, error)
         return self._start(call, seat, tool, action)
