@@ -232,6 +232,8 @@ class PolicySpec(Frozen):
     max_parallel: Annotated[int, Field(gt=0)] = 4
     """Delegations that run at once."""
     sandbox: SandboxChoice = "auto"
+    egress: tuple[str, ...] = ()
+    """Hosts that commands may reach, as `HOST`, `*.HOST` or `HOST:PORT`; none: no network."""
     compact_above: Annotated[int, Field(ge=1000)] = 120_000
     """Tokens of a thread's request above which older tool results are taken out of it."""
     workspace_limit_mb: Annotated[int, Field(gt=0)] = 500

@@ -258,7 +258,8 @@ class Gate(CallLog):
             logger.exception("tool {} broke", call.tool)
             result = ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)
         heard = result.heard or heard_as(seat.known, tool, call)
-        return self.ended(call, seat, "failed" if result.is_error else "done", result.text, heard)
+        state = "failed" if result.is_error else "done"
+        return self.ended(call, seat, state, result.text, heard, result.facts)
 
     async def _recover(self, call: CallRow, seat: Seat) -> CallRow:
         """A dead owner had started this call: may it run again, or must a human say what happened?"""

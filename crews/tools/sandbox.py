@@ -12,12 +12,13 @@ import asyncio
 import functools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from crews.errors import SandboxUnavailable
+from crews.safety.egress import AllowList
 
 if TYPE_CHECKING:
     from crews.teams.spec import SandboxChoice
@@ -62,6 +63,8 @@ class CommandResult:
     timed_out: bool
     killed_for: KilledFor
     seconds: float
+    facts: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What the audit log says of it beside: the hosts that were reached and refused."""
 
 
 class Sandbox(ABC):
@@ -70,6 +73,11 @@ class Sandbox(ABC):
     name: ClassVar[str]
     confines: ClassVar[bool] = True
     """False: a command has all rights of this process (`sandbox: none`)."""
+
+    @property
+    def egress(self) -> AllowList:
+        """Hosts that a command may reach; none: it has no network."""
+        return AllowList()
 
     @property
     def facts(self) -> dict[str, str]:
@@ -90,8 +98,11 @@ class Sandbox(ABC):
         """
 
 
-def choose(choice: SandboxChoice = "auto") -> Sandbox:
+def choose(choice: SandboxChoice = "auto", egress: tuple[str, ...] = ()) -> Sandbox:
     """The sandbox that was asked for; `auto`: bubblewrap, else Landlock with seccomp.
+
+    `egress`: hosts that commands may reach. Only bubblewrap gives a command a network of its own, in
+    which that can be held to; with any other the answer is a refusal.
 
     The first call of a process takes up to half a second (the proof); call it by
     `asyncio.to_thread` where that matters. A proof that held is kept for the process, one that
@@ -100,6 +111,8 @@ def choose(choice: SandboxChoice = "auto") -> Sandbox:
     Raises:
         SandboxUnavailable: none of them holds; the text has the reason of each.
     """
+    if egress:
+        return _with_egress(choice, egress)
     if choice == "none":
         from crews.tools.unconfined import Unconfined
 
@@ -113,6 +126,21 @@ def choose(choice: SandboxChoice = "auto") -> Sandbox:
             reasons.append(f"{name}: {refusal.what}")
             hint = refusal.hint if choice != "auto" and refusal.hint else hint
     raise SandboxUnavailable(f"no sandbox holds on this machine ({'; '.join(reasons)})", hint=hint)
+
+
+def _with_egress(choice: SandboxChoice, egress: tuple[str, ...]) -> Sandbox:
+    from crews.tools.bubblewrap import Bubblewrap
+
+    if choice not in ("auto", "bubblewrap"):
+        raise SandboxUnavailable(
+            f"`egress` cannot be held to with `sandbox: {choice}`: only bubblewrap gives a command a"
+            " network of its own",
+            hint="Write `sandbox: bubblewrap` in policy.yaml, or remove `egress`.",
+        )
+    found = choose("bubblewrap")
+    if not isinstance(found, Bubblewrap):
+        raise SandboxUnavailable("`egress` needs bubblewrap", hint=INSTALL_HINT)
+    return replace(found, hosts=AllowList(egress))
 
 
 @functools.cache

@@ -59,7 +59,8 @@ class Seat:
         """The call as policy judges it."""
         return Action(
             tool=call.tool,
-            effect=tool.effect,
+            effect=preview.effect or tool.effect,
+            executes=tool.effect == "execute",
             agent=self.agent,
             duty=self.duty,
             thread=call.path,
