@@ -49,7 +49,9 @@ class Knowledge:
 
     def now(self) -> Known:
         """What is known, with what humans have said by now, where an action can be aimed at all."""
-        if not any(tool.effect in AIMED for tool in self.tools.values()):
+        sandbox = self.scene.sandbox
+        reaching = sandbox is not None and bool(sandbox.egress)
+        if not reaching and not any(tool.effect in AIMED for tool in self.tools.values()):
             return self._known
         return self._known.trusting(human_words(self.scene.journal))
 

@@ -85,8 +85,8 @@ class Rebuilding:
         tool = self.tools.get(call.tool)
         if tool is None or tool.effect != call.effect:
             return f"{name} cannot be made again: there is no such tool any more"
-        if call.effect == "execute" and not (self.sandbox and self.sandbox.confines):
-            why = self.sandbox_error or "without a sandbox it could reach beyond the run's files"
+        if call.effect == "execute" and not _kept_in(self.sandbox):
+            why = self.sandbox_error or "it could reach beyond the run's files"
             return f"{name} was not made again: {why}"
         try:
             await tool.run(tool.args.model_validate(call.args), self._context(call))
@@ -169,3 +169,8 @@ def _next(rows: Rows, kept: Rows) -> list[Seen]:
     ]
     first = min(left, key=attrgetter("started_at"), default=None)
     return [Seen(first.started_at, first.hash_before, f"when {first.path} began")] if first else []
+
+
+def _kept_in(sandbox: Sandbox | None) -> bool:
+    """Does a command there touch nothing but the run's files?"""
+    return sandbox is not None and sandbox.confines and not sandbox.egress

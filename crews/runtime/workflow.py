@@ -269,7 +269,7 @@ def sandbox_of(team: TeamSpec, row: RunRow) -> tuple[Sandbox | None, str]:
     if "execute" not in {effects.get(t) for t in named_tools(team)}:
         return None, "no agent of this team runs commands"
     try:
-        return choose(row.asked.sandbox), ""
+        return choose(row.asked.sandbox, team.policy.egress), ""
     except SandboxUnavailable as error:
         return None, str(error)
 

@@ -38,6 +38,8 @@ class Action:
     changes: tuple[FileChange, ...] = ()
     """What it would change, if that is known beforehand."""
     command: str = ""
+    executes: bool = False
+    """A command, which is judged as `execute` whatever else its effect is."""
     confidence: float | None = None
     """What the agent itself stated, 0 to 1."""
     provenance: Provenance = Provenance()
@@ -48,6 +50,11 @@ class Action:
     """What a human should see beside it: the steps of the plan in force."""
     delegation: bool = False
     """A supervisor's `plan` or `delegate`: at level 3 an `ask` on it stays an `ask`."""
+
+    @property
+    def effects(self) -> frozenset[Effect]:
+        """All that it is judged as."""
+        return frozenset({self.effect, "execute"} if self.executes else {self.effect})
 
 
 @dataclass(frozen=True, slots=True)

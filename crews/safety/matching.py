@@ -17,7 +17,7 @@ from functools import lru_cache
 from crews.safety.action import Action, FileChange, Finding, Standing
 from crews.safety.changed import changed_lines, lines_of
 from crews.safety.paths import covered
-from crews.teams.spec import CONTENT_CATEGORIES, Match, Rule
+from crews.teams.spec import CONTENT_CATEGORIES, Effect, Match, Rule
 
 REGEX = "regex:"
 MAX_LINE = 2_000
@@ -36,7 +36,7 @@ def matches(rule: Rule, action: Action, standing: Standing, findings: tuple[Find
     """
     loosens = rule.ruling == "allow"
     return (
-        _who_and_what(rule.when, action)
+        _who_and_what(rule.when, action, loosens=loosens)
         and _labels(rule.when, action, loosens=loosens)
         and _figures(rule.when, action, standing)
         and _paths(rule.when, action, loosens=loosens)
@@ -49,13 +49,18 @@ def touched(action: Action) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*action.paths, *(change.path for change in action.changes))))
 
 
-def _who_and_what(when: Match, action: Action) -> bool:
+def _who_and_what(when: Match, action: Action, *, loosens: bool) -> bool:
     return (
         (not when.tool or any(fnmatchcase(action.tool, glob) for glob in when.tool))
-        and (not when.effect or action.effect in when.effect)
+        and (not when.effect or _effects(when.effect, action, loosens=loosens))
         and (not when.agent or action.agent in when.agent)
         and (not when.duty or action.duty in when.duty)
     )
+
+
+def _effects(named: tuple[Effect, ...], action: Action, *, loosens: bool) -> bool:
+    """To restrict, one of its effects is enough; to allow, all of them must be named."""
+    return action.effects.issubset(named) if loosens else not action.effects.isdisjoint(named)
 
 
 def _labels(when: Match, action: Action, *, loosens: bool) -> bool:

@@ -128,7 +128,7 @@ def _not_granted(action: Action, standing: Standing) -> str:
 
 def _above_level(action: Action, standing: Standing) -> str:
     level = standing.autonomy
-    if action.effect in autonomy.tools_allowed(level):
+    if action.effects <= autonomy.tools_allowed(level):
         return ""
     return f"Level {level} ({autonomy.name(level)}) allows no tool with the effect {action.effect}."
 

@@ -42,6 +42,8 @@ SECONDS: Final[Mapping[str, int]] = MappingProxyType({"s": 1, "m": 60, "h": 3600
 MAX_WALL: Final = 36_500 * 86400
 """Longest time that may be written, in seconds: a hundred years, so that its end is a date."""
 WALL_PATTERN = r"^([0-9]+(\.[0-9]+)?[smhd])+$"
+HOST_PATTERN = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^[0-9a-fA-F:]+$"
+"""Hosts that commands may reach, and addresses at which they may lie."""
 NAME_PATTERN = r"^[^\W\d][\w-]{0,63}$"
 """Names of agents, tasks and chains: as in Python, and hyphens."""
 TOOL_PATTERN = r"^[A-Za-z0-9_-]{1,64}$|^[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}$"
@@ -323,6 +325,7 @@ POLICY: Final[Fields] = MappingProxyType({
     "max_rework": _count("How often a rejection goes back before a human is asked.", 0),
     "max_parallel": _count("Delegations that run at once."),
     "sandbox": _choice("Where commands run; none: without a sandbox.", SandboxChoice),
+    "egress": Key("texts", "Hosts that commands may reach: HOST, *.HOST or HOST:PORT."),
     "compact_above": _count("Tokens of a request above which older results are taken out.", 1000),
     "workspace_limit_mb": _count("Largest folder that is copied, in MiB."),
     "rules": Key("tables", "What is allowed, asked about or denied.", fields=RULE),

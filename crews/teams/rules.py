@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
 from pydantic import JsonValue
 
+from crews.teams.keys import HOST_PATTERN
 from crews.teams.names import check_contents, check_globs, check_known, check_one, sub, texts
 from crews.teams.shape import Sheet
 from crews.teams.values import Path, closest
@@ -29,6 +31,7 @@ def check_policy(policy: Sheet, agents: Sheet, known_tools: frozenset[str]) -> N
         _when(policy, (*path, "when"), sub(rule, "when"), agents, known_tools)
     _chains(policy)
     _queue(policy)
+    _hosts(policy)
     _declared(policy, agents, known_tools)
 
 
@@ -48,6 +51,15 @@ def _declared(sheet: Sheet, agents: Sheet, known_tools: frozenset[str]) -> None:
             place = sheet.key("tools", name, "trusted_fields")
             message = "'trusted_fields' says nothing where the whole result is trusted"
             sheet.source.warning(place, message, "remove it, or `result: trusted`")
+
+
+def _hosts(sheet: Sheet) -> None:
+    """Note hosts that no name is ever like."""
+    for index, host in enumerate(texts(sheet.data.get("egress"))):
+        if not re.match(HOST_PATTERN, host):
+            message = f"'{host[:80]}' is no host"
+            hint = "write HOST, *.HOST or HOST:PORT, without http:// and without a path"
+            sheet.source.error(sheet.place("egress", index), message, hint)
 
 
 def _rules(policy: Sheet) -> Sequence[JsonValue]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 Duty = Literal["supervisor", "worker", "reviewer", "escalation"]
 Effect = Literal["read", "write", "execute", "network", "external"]
 Ruling = Literal["allow", "ask", "deny"]
-SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
+SandboxChoice = Literal["auto", "bubblewrap", "landlock", "docker", "none"]
 Autonomy = Annotated[int, Field(ge=0, le=4)]
 ArgumentRole = Literal["target", "content", "amount", "secret"]
 """What an argument decides: who or where, what, how much; or that it is a password or key."""
@@ -232,6 +232,8 @@ class PolicySpec(Frozen):
     max_parallel: Annotated[int, Field(gt=0)] = 4
     """Delegations that run at once."""
     sandbox: SandboxChoice = "auto"
+    egress: tuple[str, ...] = ()
+    """Hosts that commands may reach, as `HOST`, `*.HOST` or `HOST:PORT`; none: no network."""
     compact_above: Annotated[int, Field(ge=1000)] = 120_000
     """Tokens of a thread's request above which older tool results are taken out of it."""
     workspace_limit_mb: Annotated[int, Field(gt=0)] = 500

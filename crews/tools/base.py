@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -37,6 +38,8 @@ class Preview:
     paths: tuple[str, ...] = ()
     changes: tuple[FileChange, ...] = ()
     command: str = ""
+    effect: Effect | None = None
+    """Where the call does more than its tool declares: what it is judged as, beside that."""
     confidence: float | None = None
     wider: str = ""
     """A plan's: what it would grant beyond the plan in force, after text by others was read; empty: nothing."""
@@ -50,8 +53,14 @@ class ToolResult:
 
     text: str
     is_error: bool = False
+    facts: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What the audit log is told beside."""
     heard: str = ""
     """Whose words they are (`known.Heard`), where the tool itself knows better than its declaration."""
+
+
+Judged = tuple[str, str, str]
+"""A file's path, and the SHA-256 of what describes it before and after; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class ToolContext:
     """Files that no agent may change."""
     sandbox_error: str = ""
     """Why there is no sandbox, if there is none."""
+    judged: tuple[Judged, ...] = ()
+    """The changes that this call was judged on: it makes these or none. Empty: nobody could see any."""
 
 
 class ToolError(Exception):

@@ -1,5 +1,8 @@
 """How does a command run in bubblewrap, with namespaces and files of its own and no network?
 
+With `egress:` in policy.yaml a command reaches the hosts listed there by a proxy on our side; it
+still has no network but its own.
+
 What it holds: the command sees `/usr`, the running Python, a few files of `/etc`, `/workspace` and
 a private `/tmp`, nothing else of the host's files; its own processes only; a network with nothing
 but its own loopback, so that test servers work. seccomp closes the kernel's less travelled doors.
@@ -20,11 +23,14 @@ import platform
 import shutil
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from crews.errors import SandboxUnavailable
+from crews.safety.egress import AllowList
+from crews.tools import egress_child
+from crews.tools.egress import FOLDER, PORT, SOCKET, Proxy, proxied
 from crews.tools.launching import Launch, carry_out, gone, status_pipe
 from crews.tools.ownership import has_capability, taken_over
 from crews.tools.paths import WORKSPACE_NAME
@@ -45,6 +51,7 @@ from crews.tools.surroundings import (
 from crews.tools.watching import kernel_limits
 
 _CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN = 6, 7, 21
+_FORWARDER = "/run/forwarder.py"
 _PROGRAMS = "/run/programs"
 """Where the private programs (`python`, if need be) are seen."""
 _ULIMIT = {  # resource -> (option of `ulimit`, its unit); every shell of Linux has these
@@ -67,6 +74,13 @@ class Bubblewrap(Sandbox):
     python: Interpreter
     refused: bytes = field(repr=False)
     """The seccomp program."""
+    hosts: AllowList = AllowList()
+    """See `egress`."""
+
+    @property
+    def egress(self) -> AllowList:
+        """See `Sandbox.egress`."""
+        return self.hosts
 
     @classmethod
     def found(cls) -> Bubblewrap:
@@ -95,7 +109,11 @@ class Bubblewrap(Sandbox):
         """See `Sandbox.run`."""
         workspace, uid = await asyncio.to_thread(taken_over, workspace)
         async with scratch(self.python, uid) as private:
-            return await self._run(command, workspace, limits, writable, private, uid)
+            if not self.egress:
+                return await self._run(command, workspace, limits, writable, private, uid)
+            async with Proxy(self.egress).serving(private.root / "egress", uid) as proxy:
+                ended = await self._run(command, workspace, limits, writable, private, uid)
+            return replace(ended, facts=proxy.facts)
 
     async def _run(
         self,
@@ -114,7 +132,7 @@ class Bubblewrap(Sandbox):
                     *("--seccomp", str(calls), "--json-status-fd", str(status.writer), "--"),
                     *self._payload(command, uid, limits),
                 ),
-                environment=environment(search_path(self.python, _PROGRAMS), "/tmp"),  # noqa: S108
+                environment=self._environment(),
                 descriptors=(calls, status.writer),
                 folders=(workspace, private.root),
             )
@@ -126,6 +144,10 @@ class Bubblewrap(Sandbox):
             reason = ended.output.text().strip()
             raise SandboxUnavailable(f"bubblewrap could not start the command: {reason}")
         return ended.result(said.code, {str(workspace): WORKSPACE_NAME, **self.python.names})
+
+    def _environment(self) -> dict[str, str]:
+        own = environment(search_path(self.python, _PROGRAMS), "/tmp")  # noqa: S108
+        return own | (proxied() if self.egress else {})
 
     def _namespaces(self) -> Iterator[str]:
         yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
@@ -144,6 +166,9 @@ class Bubblewrap(Sandbox):
         shown |= {name: str(path) for name, path in stand_ins(private.etc, uid).items()}
         shown |= {str(prefix): str(prefix) for prefix in self.python.prefixes}
         shown[_PROGRAMS] = str(private.bin)
+        if self.egress:
+            shown[FOLDER] = str(private.root / "egress")
+            shown[_FORWARDER] = egress_child.__file__
         for folder in _parents(shown):  # bubblewrap makes them closed to all but itself
             yield from ("--dir", folder)
         for name, path in shown.items():
@@ -168,8 +193,12 @@ class Bubblewrap(Sandbox):
         lines = [f"ulimit {_ULIMIT[k][0]} {v // _ULIMIT[k][1]}" for k, v in values.items()]
         # bash has -u for what dash and busybox call -p
         lines += [f"{{ ulimit -u {counted} 2>/dev/null || ulimit -p {counted}; }}"]
-        lines += [f"cd {WORKSPACE_NAME}", f'exec {SHELL} -c "$1"']
-        yield from (SHELL, "-c", " && ".join(lines), "sh", command)
+        lines += [f"cd {WORKSPACE_NAME}", 'exec "$@"']
+        yield from (SHELL, "-c", " && ".join(lines), "sh")
+        if self.egress:
+            yield from (str(self.python.program), "-I", "-S", _FORWARDER)
+            yield from (f"{FOLDER}/{SOCKET}", str(PORT))
+        yield from (SHELL, "-c", command)
 
     @contextmanager
     def _filter(self) -> Generator[int]:

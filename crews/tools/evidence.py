@@ -14,7 +14,7 @@ from crews.records.rows import CallRow
 from crews.records.store import Store, dump
 from crews.safety.action import Action, FileChange
 from crews.safety.labels import AIMED
-from crews.tools.base import ToolError
+from crews.tools.base import Judged, ToolError
 from crews.tools.diff import file_diff
 from crews.tools.workspace import Workspace
 
@@ -85,14 +85,25 @@ def expected(action: Action) -> str:
     """What a write will change, kept before it happens: a later owner can see whether it did."""
     if action.effect != "write" or not action.changes:
         return ""
-    return dump([[c.path, _state(c.before), _state(c.after)] for c in action.changes])
+    return dump([list(one) for one in digests(action.changes)])
+
+
+def digests(changes: tuple[FileChange, ...]) -> tuple[Judged, ...]:
+    """What an approval or a verdict on these changes is about."""
+    return tuple((c.path, _state(c.before), _state(c.after)) for c in changes)
+
+
+def judged(call: CallRow) -> tuple[Judged, ...]:
+    """The changes that the call was judged on; empty: it makes none that could be seen."""
+    wanted: list[Judged] = json.loads(call.expected) if call.expected else []
+    return tuple((path, before, after) for path, before, after in wanted)
 
 
 def happened(call: CallRow, workspace: Workspace) -> bool | None:
     """Did an interrupted write happen? None: that cannot be seen."""
     if not call.expected:
         return None
-    wanted: list[tuple[str, str, str]] = json.loads(call.expected)
+    wanted = judged(call)
     try:
         found = {path: _state(workspace.describe(path)) for path, _, _ in wanted}
     except ToolError:

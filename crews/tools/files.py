@@ -10,8 +10,9 @@ from pydantic import Field
 from crews.safety.action import FileChange
 from crews.safety.known import Declared
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.evidence import digests
 from crews.tools.paths import READ_LIMIT, NotText, clean, clean_file
-from crews.tools.workspace import Workspace, encode
+from crews.tools.workspace import ChangedSince, Workspace, encode
 
 LINE_CAP = 2000
 """Characters of one line that are shown."""
@@ -158,7 +159,7 @@ class WriteFile(Tool[WriteFileArgs]):
         """Write it."""
         change = await asyncio.to_thread(_written, args, context.workspace)
         done = "created" if change.before is None else "replaced"
-        return await asyncio.to_thread(_write, context.workspace, change, done)
+        return await asyncio.to_thread(_write, context, change, done)
 
 
 class EditFileArgs(Args):
@@ -199,7 +200,7 @@ class EditFile(Tool[EditFileArgs]):
     async def run(self, args: EditFileArgs, context: ToolContext) -> ToolResult:
         """Replace it."""
         change = await asyncio.to_thread(_changed, args, context.workspace)
-        return await asyncio.to_thread(_write, context.workspace, change, "edited")
+        return await asyncio.to_thread(_write, context, change, "edited")
 
 
 class DeleteFileArgs(Args):
@@ -219,15 +220,13 @@ class DeleteFile(Tool[DeleteFileArgs]):
 
     def preview(self, args: DeleteFileArgs, context: ToolContext) -> Preview:
         """The file before."""
-        path = clean_file(args.path)
-        if (before := context.workspace.describe(path)) is None:
-            raise ToolError(f"there is no file `{path}`")
-        return _previewed(FileChange(path, before, None))
+        return _previewed(_deleted(args, context.workspace))
 
     async def run(self, args: DeleteFileArgs, context: ToolContext) -> ToolResult:
         """Delete it."""
-        await asyncio.to_thread(context.workspace.delete, args.path)
-        return ToolResult(f"deleted {clean_file(args.path)}")
+        change = await asyncio.to_thread(_deleted, args, context.workspace)
+        await asyncio.to_thread(_as_judged, context, change)
+        return ToolResult(f"deleted {change.path}")
 
 
 def _previewed(change: FileChange) -> Preview:
@@ -264,6 +263,14 @@ def _changed(args: EditFileArgs, workspace: Workspace) -> FileChange:
     return FileChange(path, before, _fit(before.replace(old, new), path))
 
 
+def _deleted(args: DeleteFileArgs, workspace: Workspace) -> FileChange:
+    """What `delete_file` would do; nothing is deleted here."""
+    path = clean_file(args.path)
+    if (before := workspace.describe(path)) is None:
+        raise ToolError(f"there is no file `{path}`")
+    return FileChange(path, before, None)
+
+
 def _places(text: str, part: str) -> list[int]:
     """The lines at which a part begins, from 1."""
     found: list[int] = []
@@ -295,9 +302,23 @@ def _fit(text: str, path: str) -> str:
     return text
 
 
-def _write(workspace: Workspace, change: FileChange, done: str) -> ToolResult:
-    after = change.after or ""
-    workspace.write_text(change.path, after)
+def _as_judged(context: ToolContext, change: FileChange) -> None:
+    """Make the change if it is the one that was judged, of the file that it was judged on.
+
+    Another agent may have written the file since: what policy or a human saw would not be what
+    happens.
+    """
+    if context.judged and digests((change,)) != context.judged:
+        raise ChangedSince(
+            f"`{change.path}` has changed since this call was judged, so nothing was done; "
+            "read it again"
+        )
+    context.workspace.carry_out(change)
+
+
+def _write(context: ToolContext, change: FileChange, done: str) -> ToolResult:
+    workspace, after = context.workspace, change.after or ""
+    _as_judged(context, change)
     count = after.count("\n") + (not after.endswith("\n") and after != "")
     note = ""
     if change.before is None and workspace.left_out(change.path):

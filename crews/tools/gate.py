@@ -197,10 +197,13 @@ class Gate(CallLog):
             text = "A human confirmed that this was done; its output is lost."
             return self.ended(call, seat, "done", text)
         try:
-            tool, _ = seat.parse(call)
+            tool, args = seat.parse(call)
+            action = action_of(
+                call, seat, tool, args, self.redactor
+            )  # of the files as the human left them
         except ToolError as error:
             return self.impossible(call, seat, error)
-        return self._start(call, seat, tool)
+        return self._start(call, seat, tool, action)
 
     async def _answered(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:
         """Let a tool that asked its own question go on with the answer."""
@@ -255,7 +258,8 @@ class Gate(CallLog):
             logger.exception("tool {} broke", call.tool)
             result = ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)
         heard = result.heard or heard_as(seat.known, tool, call)
-        return self.ended(call, seat, "failed" if result.is_error else "done", result.text, heard)
+        state = "failed" if result.is_error else "done"
+        return self.ended(call, seat, state, result.text, heard, result.facts)
 
     async def _recover(self, call: CallRow, seat: Seat) -> CallRow:
         """A dead owner had started this call: may it run again, or must a human say what happened?"""

@@ -37,8 +37,9 @@ def action_of(call: CallRow, seat: Seat, tool: AnyTool, args: Args, redactor: Re
     """
     try:
         preview = tool.preview(args, seat.at(call))
-        secret = tool.effect in AIMED and _leaks(call, tool, redactor)
-        provenance = seat.known.provenance(tool.effect, tool.declared, call.args, secret=secret)
+        effect = preview.effect or tool.effect
+        secret = effect in AIMED and _leaks(call, tool, redactor)
+        provenance = seat.known.provenance(effect, tool.declared, call.args, secret=secret)
     except ToolError:
         raise
     except Exception as error:

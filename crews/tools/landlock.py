@@ -9,8 +9,8 @@ What it cannot hold, and bubblewrap can:
   by the real folders, and the real folders in its output by those names. A script that has them
   inside is not helped, and what a command writes into a file may hold the real name.
 - Servers on loopback do not work, nor do Unix sockets, except socket pairs.
-- That a file exists, its size and times (`stat`) can be found out; existing process numbers too.
-  `/proc` cannot be read but for a few general files, so `ps` shows nothing.
+- That a file exists, its size and times (`stat`) can be found out; existing process numbers and the
+  machine's name too. `/proc` cannot be read but for a few general files, so `ps` shows nothing.
 - Nothing inside the workspace is protected: give it a copy without `.git`.
 - Without private mounts (a kernel older than 5.12, or no user namespaces): no `/dev/shm`, so the
   locks of `multiprocessing` fail; no change of modes and times by path (`chmod`, `shutil.copy`).

@@ -13,12 +13,12 @@ import os
 import re
 import secrets
 import stat
-import unicodedata
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from crews.tools.base import ToolError
 from crews.tools.beneath import open_folder
+from crews.tools.protected import is_protected
 
 WORKSPACE_NAME = "/workspace"
 """What agents call the workspace, in the sandbox and in every path."""
@@ -26,19 +26,15 @@ READ_LIMIT = 8 * 1024 * 1024
 """Largest file that is read as text, in bytes."""
 TEMP_PREFIX = ".crews-tmp-"
 """Files being written; they are never listed, read or copied."""
-PROTECTED = frozenset({".git", ".hg", ".svn", ".jj"})
-"""Folders of version control: their hooks and settings run code on the user's machine."""
 
 _PATH_BYTES = 4096
 _NAME_BYTES = 255
 _CHUNK = 1024 * 1024
-_IGNORABLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SHORT_NAME = re.compile(r"(git|hg|svn|jj)~[0-9]+")
+
+
+Check = Callable[[int, str], None]
+"""Given the open folder and the name, right before it is replaced or removed; raises ToolError."""
 
 
 class FileAbsent(ToolError):
@@ -107,22 +103,6 @@ def _check_name(part: str, shown: str) -> None:
 def _shown(path: str) -> str:
     text = ascii(path) if _CONTROL.search(path) or not path.isprintable() else f"`{path}`"
     return text if len(text) <= 120 else text[:100] + "..."
-
-
-def is_protected(path: str) -> bool:
-    """Does any component mean a version control folder, on any file system?
-
-    Folded as the file systems do that fold most: NFKC, case, ignorable code points (HFS+), trailing
-    dots and spaces, alternate data streams and short names (NTFS), a backslash as a separator.
-    """
-    return any(_folds_to_protected(part) for part in re.split(r"[/\\]", path))
-
-
-def _folds_to_protected(part: str) -> bool:
-    folded = _IGNORABLE.sub("", unicodedata.normalize("NFKC", part)).casefold()
-    folded = _IGNORABLE.sub("", unicodedata.normalize("NFKC", folded))
-    names = [name.split(":", 1)[0].strip().rstrip(". ") for name in re.split(r"[/\\]", folded)]
-    return any(name in PROTECTED or _SHORT_NAME.fullmatch(name) for name in names)
 
 
 def is_usable(name: str) -> bool:
@@ -233,12 +213,18 @@ def stays_inside(path: str, target: str) -> bool:
 
 
 def write_bytes(
-    root: Path, path: str, data: bytes, mode: int | None = None, *, flush: bool = True
+    root: Path,
+    path: str,
+    data: bytes,
+    mode: int | None = None,
+    *,
+    flush: bool = True,
+    check: Check | None = None,
 ) -> None:
     """Replace or create the file in one step: a temporary file beside it, then a rename.
 
     The mode of an existing file is kept unless `mode` (permission bits) is given. A hard link is
-    replaced, never written through.
+    replaced, never written through. `check` is the last thing before the rename.
     """
     folder, name = _split(path)
     with opened_folder(root, folder, create=True) as parent, _explained(path):
@@ -246,6 +232,8 @@ def write_bytes(
         temporary = TEMP_PREFIX + secrets.token_hex(8)
         try:
             create_file(parent, temporary, data, mode, existing, flush=flush)
+            if check is not None:
+                check(parent, name)
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -290,12 +278,14 @@ def create_file(
             os.fsync(made)
 
 
-def remove(root: Path, path: str) -> None:
+def remove(root: Path, path: str, check: Check | None = None) -> None:
     """Delete the file or link `path`. Raises FileAbsent, and ToolError for a folder."""
     folder, name = _split(path)
     with opened_folder(root, folder) as parent, _explained(path):
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise ToolError(f"`{path}` is a folder")
+        if check is not None:
+            check(parent, name)
         os.unlink(name, dir_fd=parent)
 
 

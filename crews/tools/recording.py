@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,6 +79,8 @@ class CallLog:
             "sandbox": sandbox.name if sandbox and call.effect == "execute" else "",
             "key": seat.at(call).key if tool.keyed else "",
         }
+        if sandbox and call.effect == "execute" and sandbox.facts:
+            body["place"] = dict(sandbox.facts)
         call = self.journal.set_call(
             call,
             "effect_started",
@@ -101,14 +103,19 @@ class CallLog:
         state: Literal["done", "failed", "denied"],
         text: str,
         heard: str = "trusted",
+        facts: Mapping[str, list[str]] | None = None,
     ) -> CallRow:
         """The call has come to its end; `text` is what the model is told, and `heard` whose words it is."""
         text = self.redactor.text(plain(evidence.edit_note(call, self.journal.store) + text))
         shown, whole = clip(text, call)
+        more: dict[str, JsonValue] = {
+            name: [self.redactor.text(value) for value in values]
+            for name, values in (facts or {}).items()
+        }
         call = self.journal.set_call(
             call,
             "effect_ended" if state != "denied" else "refused",
-            {"agent": seat.agent, "state": state, "result": evidence.digest(text)},
+            {"agent": seat.agent, "state": state, "result": evidence.digest(text), **more},
             state=state,
             result=shown,
             whole_result=whole,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crews.tools.folders import DEEPEST, Visited, remove, visit
-from crews.tools.paths import is_protected
+from crews.tools.protected import is_protected
 
 _LENT = stat.S_ISUID | stat.S_ISGID
 _SHOWN = 10

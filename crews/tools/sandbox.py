@@ -2,7 +2,8 @@
 
 A backend is used only after it has proven itself in this process (`crews.tools.probe`): what it has
 to keep a command from is tried, and judged from outside. `bubblewrap` is the strongest, `landlock`
-needs no package; what each cannot hold is said in its module.
+needs no package, `docker` needs an engine and is used only where it is named; what each cannot hold
+is said in its module.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import asyncio
 import functools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from crews.errors import SandboxUnavailable
+from crews.safety.egress import AllowList
 
 if TYPE_CHECKING:
     from crews.teams.spec import SandboxChoice
 
+Backend = Literal["bubblewrap", "landlock", "docker"]
 KilledFor = Literal["", "memory", "time", "output", "disk", "processes"]
 
 INSTALL_HINT = (
@@ -60,6 +63,8 @@ class CommandResult:
     timed_out: bool
     killed_for: KilledFor
     seconds: float
+    facts: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What the audit log says of it beside: the hosts that were reached and refused."""
 
 
 class Sandbox(ABC):
@@ -68,6 +73,16 @@ class Sandbox(ABC):
     name: ClassVar[str]
     confines: ClassVar[bool] = True
     """False: a command has all rights of this process (`sandbox: none`)."""
+
+    @property
+    def egress(self) -> AllowList:
+        """Hosts that a command may reach; none: it has no network."""
+        return AllowList()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What else the audit log says of the place, beside its name."""
+        return {}
 
     @abstractmethod
     async def run(
@@ -83,8 +98,11 @@ class Sandbox(ABC):
         """
 
 
-def choose(choice: SandboxChoice = "auto") -> Sandbox:
+def choose(choice: SandboxChoice = "auto", egress: tuple[str, ...] = ()) -> Sandbox:
     """The sandbox that was asked for; `auto`: bubblewrap, else Landlock with seccomp.
+
+    `egress`: hosts that commands may reach. Only bubblewrap gives a command a network of its own, in
+    which that can be held to; with any other the answer is a refusal.
 
     The first call of a process takes up to half a second (the proof); call it by
     `asyncio.to_thread` where that matters. A proof that held is kept for the process, one that
@@ -93,23 +111,40 @@ def choose(choice: SandboxChoice = "auto") -> Sandbox:
     Raises:
         SandboxUnavailable: none of them holds; the text has the reason of each.
     """
+    if egress:
+        return _with_egress(choice, egress)
     if choice == "none":
         from crews.tools.unconfined import Unconfined
 
         return Unconfined()
     reasons: list[str] = []
+    hint = INSTALL_HINT
     for name in ("bubblewrap", "landlock") if choice == "auto" else (choice,):
         try:
             return proven(name)
         except SandboxUnavailable as refusal:
             reasons.append(f"{name}: {refusal.what}")
-    raise SandboxUnavailable(
-        f"no sandbox holds on this machine ({'; '.join(reasons)})", hint=INSTALL_HINT
-    )
+            hint = refusal.hint if choice != "auto" and refusal.hint else hint
+    raise SandboxUnavailable(f"no sandbox holds on this machine ({'; '.join(reasons)})", hint=hint)
+
+
+def _with_egress(choice: SandboxChoice, egress: tuple[str, ...]) -> Sandbox:
+    from crews.tools.bubblewrap import Bubblewrap
+
+    if choice not in ("auto", "bubblewrap"):
+        raise SandboxUnavailable(
+            f"`egress` cannot be held to with `sandbox: {choice}`: only bubblewrap gives a command a"
+            " network of its own",
+            hint="Write `sandbox: bubblewrap` in policy.yaml, or remove `egress`.",
+        )
+    found = choose("bubblewrap")
+    if not isinstance(found, Bubblewrap):
+        raise SandboxUnavailable("`egress` needs bubblewrap", hint=INSTALL_HINT)
+    return replace(found, hosts=AllowList(egress))
 
 
 @functools.cache
-def proven(name: Literal["bubblewrap", "landlock"]) -> Sandbox:
+def proven(name: Backend) -> Sandbox:
     """The backend of that name once it has held; asked again, the same one (a refusal is not kept).
 
     Raises:
@@ -124,12 +159,16 @@ def proven(name: Literal["bubblewrap", "landlock"]) -> Sandbox:
     raise SandboxUnavailable("; ".join(reasons))
 
 
-def _candidates(name: Literal["bubblewrap", "landlock"]) -> Iterator[Sandbox]:
+def _candidates(name: Backend) -> Iterator[Sandbox]:
     """The ways in which a backend can work, the strongest first."""
     if name == "bubblewrap":
         from crews.tools.bubblewrap import Bubblewrap
 
         yield Bubblewrap.found()
+    elif name == "docker":
+        from crews.tools.docker import Docker
+
+        yield Docker.found()
     else:
         from crews.tools.landlock import Landlock
 

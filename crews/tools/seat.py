@@ -15,7 +15,7 @@ from crews.safety.known import Known
 from crews.safety.labels import Provenance
 from crews.teams.spec import Duty
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError
-from crews.tools.evidence import digest
+from crews.tools.evidence import digest, judged
 
 AnyTool = Tool[Any]
 """A tool, whatever arguments it takes."""
@@ -50,7 +50,8 @@ class Seat:
 
     def at(self, call: CallRow) -> ToolContext:
         """What this call may use."""
-        return replace(self.context, call=call.address, key=idempotency_key(call))
+        key = idempotency_key(call)
+        return replace(self.context, call=call.address, key=key, judged=judged(call))
 
     def action(
         self, call: CallRow, tool: AnyTool, preview: Preview, provenance: Provenance
@@ -58,7 +59,8 @@ class Seat:
         """The call as policy judges it."""
         return Action(
             tool=call.tool,
-            effect=tool.effect,
+            effect=preview.effect or tool.effect,
+            executes=tool.effect == "execute",
             agent=self.agent,
             duty=self.duty,
             thread=call.path,

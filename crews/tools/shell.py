@@ -47,10 +47,10 @@ class RunCommand(Tool[RunCommandArgs]):
 
     def preview(self, args: RunCommandArgs, context: ToolContext) -> Preview:
         """The command; what it will touch cannot be known."""
-        del context
         if "\0" in args.command:
             raise ToolError("the command holds a NUL character; no shell can run it")
-        return Preview(command=args.command)
+        reaches = context.sandbox is not None and bool(context.sandbox.egress)
+        return Preview(command=args.command, effect="network" if reaches else None)
 
     async def run(self, args: RunCommandArgs, context: ToolContext) -> ToolResult:
         """Run it; the text begins with how it ended, then has its output."""
@@ -64,7 +64,7 @@ class RunCommand(Tool[RunCommandArgs]):
             result, removed = await _run(args.command, place.root, limits, context)
             await asyncio.to_thread(place.settle)
         told = _told(result, limits, (*removed, *place.notes))
-        return ToolResult(told, is_error=bool(result.killed_for))
+        return ToolResult(told, is_error=bool(result.killed_for), facts=result.facts)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,10 @@ class Delta:
     after: FileState | None
 
 
+class ChangedSince(ToolError):
+    """The file is no longer what the call was judged on; nothing was written."""
+
+
 def _empty_cache() -> StateCache:
     return {}
 
@@ -66,6 +71,8 @@ class Workspace:
     source: Path | None = None
     """The user's folder; None: the run began with nothing."""
     _cache: StateCache = field(default_factory=_empty_cache, repr=False, compare=False)
+    _writing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    """Held from the last look at a file to its replacement, by whichever agent writes."""
 
     def read_text(self, path: str, limit: int = READ_LIMIT) -> str:
         """The whole text, line ends as they are; at most `limit` bytes."""
@@ -79,6 +86,29 @@ class Workspace:
     def delete(self, path: str) -> None:
         """Delete the file, or the link itself."""
         remove(self.root, clean_file(path))
+
+    def carry_out(self, change: FileChange) -> None:
+        """Make exactly this change, of the file as `change.before` describes it.
+
+        Raises:
+            ChangedSince: the file is another one by now; it stays as it is.
+        """
+        path = clean_file(change.path)
+
+        def check(parent: int, name: str) -> None:
+            if self._now(parent, name) != change.before:
+                raise ChangedSince(f"`{path}` has changed meanwhile; read it again")
+
+        with self._writing:
+            if change.after is None:
+                remove(self.root, path, check)
+            else:
+                write_bytes(self.root, path, encode(change.after), check=check)
+
+    def _now(self, parent: int, name: str) -> str | None:
+        """Like `describe`, of an entry of an open folder."""
+        folder = Path(f"/dev/fd/{parent}")
+        return self._described(folder, name, state_of(folder, name))
 
     def differs(self, path: str) -> bool:
         """Is the file not what it was when it was copied?"""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from pydantic import ValidationError
 from crews.safety.action import FileChange
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError
 from crews.tools.copying import make_workspace
+from crews.tools.evidence import digests
 from crews.tools.files import (
     DeleteFile,
     DeleteFileArgs,
@@ -24,6 +29,7 @@ from crews.tools.files import (
     WriteFile,
     WriteFileArgs,
 )
+from crews.tools.workspace import ChangedSince
 
 FILES = {
     "a.py": b"one\ntwo\nthree\n",
@@ -196,3 +202,64 @@ def test_a_link_out_is_neither_read_nor_written_nor_edited(
 def test_effects_are_declared() -> None:
     tools: tuple[Tool[Any], ...] = (ListFiles(), ReadFile(), WriteFile(), EditFile(), DeleteFile())
     assert [tool.effect for tool in tools] == ["read", "read", "write", "write", "write"]
+
+
+# -- what is written is what was judged -----------------------------------------------------------
+
+
+def _overtaken(tool: Tool[Any], args: Args, context: ToolContext, theirs: str | None) -> str:
+    """Judge the call, let another agent write the file, then run it; why it was refused."""
+    changes = tool.preview(args, context).changes
+    path = changes[0].path
+    if theirs is None:
+        context.workspace.delete(path)
+    else:
+        context.workspace.write_text(path, theirs)
+    with pytest.raises(ToolError) as refused:
+        asyncio.run(tool.run(args, replace(context, judged=digests(changes))))
+    assert context.workspace.describe(path) == theirs
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("theirs", ["one\ntwo\nthree\nfour\n", None])
+@pytest.mark.parametrize(
+    ("tool", "args"),
+    [
+        (WriteFile(), WriteFileArgs(path="a.py", content="mine\n")),
+        (EditFile(), EditFileArgs(path="a.py", old="two", new="2")),
+        (DeleteFile(), DeleteFileArgs(path="a.py")),
+    ],
+)
+def test_a_file_that_changed_after_it_was_judged_is_left_alone(
+    context: ToolContext, tool: Tool[Any], args: Args, theirs: str | None
+) -> None:
+    why = _overtaken(tool, args, context, theirs)
+    assert "read it again" in why or "there is no" in why
+
+
+def test_a_file_that_came_after_the_call_was_judged_is_left_alone(context: ToolContext) -> None:
+    args = WriteFileArgs(path="new.py", content="mine\n")
+    assert "read it again" in _overtaken(WriteFile(), args, context, "theirs\n")
+
+
+def test_of_many_who_judged_the_same_file_one_writes(context: ToolContext) -> None:
+    workspace, done = context.workspace, Counter[bool]()
+    workspace.write_text("counter", "0")
+
+    def count() -> None:
+        for _ in range(25):
+            before = workspace.read_text("counter")
+            with contextlib.suppress(ChangedSince):
+                workspace.carry_out(FileChange("counter", before, str(int(before) + 1)))
+                done[True] += 1  # one more, under the GIL
+                continue
+            done[False] += 1
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert workspace.read_text("counter") == str(done[True])
+    assert done[True] + done[False] == 100
+    assert done[False] > 0, "nobody was ever too late: the test shows nothing"

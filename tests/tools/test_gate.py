@@ -19,8 +19,9 @@ from crews.tools.base import (
     NeedsReview,
     ToolContext,
     ToolError,
+    ToolResult,
 )
-from crews.tools.files import EditFile, WriteFile
+from crews.tools.files import EditFile, WriteFile, WriteFileArgs
 from tests.records import builders
 from tests.tools.bench import Bench, Words, laid_out, probe, rule, ruled
 
@@ -311,3 +312,15 @@ def test_what_is_put_with_the_change_set_goes_on_now(bench: Bench) -> None:
     row = bench.settle(bench.propose("write_file", path="b.txt", content="b\n"), WriteFile())
     assert (row.state, row.ruling, row.review) == ("done", "ask", "")
     assert bench.workspace.read_text("b.txt") == "b\n"
+
+
+def test_a_write_is_bound_to_what_was_judged(bench: Bench) -> None:
+    class Overtaken(WriteFile):
+        async def run(self, args: WriteFileArgs, context: ToolContext) -> ToolResult:
+            (bench.workspace.root / "a.txt").write_text("another agent's\n", encoding="utf-8")
+            return await super().run(args, context)
+
+    row = bench.settle(bench.propose("write_file", path="a.txt", content="mine\n"), Overtaken())
+    assert (row.state, row.is_error) == ("failed", True)
+    assert "has changed since this call was judged" in row.result
+    assert bench.workspace.read_text("a.txt") == "another agent's\n"

@@ -8,6 +8,9 @@ import shutil
 import socket
 import stat
 import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -244,50 +247,92 @@ def _swapping(folder: Path, spare: Path, outside: Path, stop: threading.Event) -
                     spare.rename(folder)
 
 
-def test_a_folder_swapped_for_a_link_in_a_loop_leaks_nothing(root: Path) -> None:
+@contextlib.contextmanager
+def swapped(root: Path) -> Generator[Path]:
+    """`root/a` is swapped for a link to a folder outside, over and over; that folder."""
     outside = root.parent / "outside"
     outside.mkdir()
     (outside / "f").write_text("LEAK")
     stop = threading.Event()
-    swapper = threading.Thread(
-        target=_swapping, args=(root / "a", root / "spare", outside, stop), daemon=True
-    )
+    swapper = threading.Thread(target=_swapping, args=(root / "a", root / "spare", outside, stop))
     swapper.start()
-    seen: dict[bytes, int] = {}
-    refused = 0
     try:
-        for _ in range(5000):
-            try:
-                data = paths.read_bytes(root, "a/f")
-            except ToolError:
-                refused += 1
-                continue
-            seen[data] = seen.get(data, 0) + 1
+        yield outside
     finally:
         stop.set()
         swapper.join()
-    assert set(seen) == {b"fine"}
-    assert refused > 0, "the swap was never met: the test shows nothing"
+
+
+def _attempts(least: int, enough: Callable[[], bool]) -> Iterator[int]:
+    """So many, and more where what the test is about was not met yet; for 20 s at most."""
+    until = time.monotonic() + 20
+    number = 0
+    while number < least or (not enough() and time.monotonic() < until):
+        yield number
+        number += 1
+
+
+def test_a_folder_swapped_for_a_link_in_a_loop_leaks_nothing(root: Path) -> None:
+    seen: Counter[bytes] = Counter()
+    with swapped(root):
+        for _ in _attempts(5000, lambda: len(seen) > 1):
+            try:
+                seen[paths.read_bytes(root, "a/f")] += 1
+            except ToolError:
+                seen[b"refused"] += 1
+    assert set(seen) == {b"fine", b"refused"}
+
+
+def test_the_usual_check_leaks_in_the_same_race(tmp_path: Path) -> None:
+    """The control: were it not so, the test above would show nothing."""
+    root = tmp_path / "root"
+    (root / "a").mkdir(parents=True)
+    (root / "a/f").write_text("fine")
+    leaked: list[str] = []
+    with swapped(root):
+        for _ in _attempts(1, lambda: bool(leaked)):
+            with contextlib.suppress(OSError):
+                inside = (root / "a/f").resolve().is_relative_to(root)
+                if inside and (text := (root / "a/f").read_text()) != "fine":
+                    leaked.append(text)
+    assert leaked
 
 
 def test_a_write_into_a_swapped_folder_never_lands_outside(root: Path) -> None:
-    outside = root.parent / "outside"
-    outside.mkdir()
-    stop = threading.Event()
-    swapper = threading.Thread(
-        target=_swapping, args=(root / "a", root / "spare", outside, stop), daemon=True
-    )
-    swapper.start()
-    written = 0
-    try:
-        for number in range(600):
+    done: Counter[str] = Counter()
+    with swapped(root) as outside:
+        for number in _attempts(2000, lambda: len(done) > 1):
             try:
-                paths.write_bytes(root, f"a/n{number % 7}", b"x")
-                written += 1
+                paths.write_bytes(root, f"a/n{number % 7}", b"x", flush=False)
+                done["written"] += 1
             except ToolError:
-                continue
+                done["refused"] += 1
+    assert [entry.name for entry in outside.iterdir()] == ["f"]
+    assert (outside / "f").read_text() == "LEAK"
+    assert set(done) == {"written", "refused"}
+
+
+def test_a_device_is_not_read_or_written(root: Path) -> None:
+    for name, mode in (("null", stat.S_IFCHR), ("block", stat.S_IFBLK)):
+        try:
+            os.mknod(root / name, mode | 0o666, os.makedev(1, 3))
+        except PermissionError:  # not root: no device can come here in the first place
+            (root / name).symlink_to("/dev/null")
+        with pytest.raises(ToolError):
+            paths.read_bytes(root, name)
+        with pytest.raises(ToolError):
+            paths.write_bytes(root, name, b"x")
+
+
+def test_the_kernel_that_has_openat2_is_asked(tmp_path: Path) -> None:
+    """Where it has not, or a filter refuses it, the walk takes its place (both are tested above)."""
+    version = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    assert (beneath._openat2() is not None) is (version >= (5, 6))  # pyright: ignore[reportPrivateUsage]
+    (tmp_path / "a").symlink_to("/")
+    top = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for one in (beneath.open_folder, beneath.walk_down):
+            with pytest.raises(OSError, match="symbolic links"):
+                one(top, ["a", "etc"])
     finally:
-        stop.set()
-        swapper.join()
-    assert not list(outside.iterdir())
-    assert written > 0
+        os.close(top)

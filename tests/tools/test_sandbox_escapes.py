@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Generator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crews.tools.sandbox import Sandbox, choose
+from tests.support.escapes import ATTEMPTS, FILES, HARMFUL, SHOWN, SHOWN_AS_ROOT, VISIBLE, attempted
 from tests.support.sandboxes import (
     KINDS,
     LIMITS,
@@ -22,64 +24,8 @@ from tests.support.sandboxes import (
 
 pytestmark = pytest.mark.anyio
 
-ATTEMPTS = {
-    "read": "print(open(FILE).read())",
-    "read as a relative path": "print(open('../' * 20 + FILE.lstrip('/')).read())",
-    "read by a symbolic link": "os.symlink(FILE, 'link'); print(open('link').read())",
-    "read by a hard link": "os.link(FILE, 'link'); print(open('link').read())",
-    "read by the root of a process": "print(open(f'/proc/{VICTIM}/root{FILE}').read())",
-    "write": "open(FILE, 'w').write('x')",
-    "append": "open(FILE, 'a').write('x')",
-    "create": "open(OUTSIDE + '/new', 'w').write('x')",
-    "create by a symbolic link": "os.symlink(OUTSIDE, 'd'); open('d/new', 'w').write('x')",
-    "create beside the workspace": "open('../escaped', 'w').write('x')",
-    "create by a folder": "os.mkdir(OUTSIDE + '/new')",
-    "create a link": "os.symlink('/', OUTSIDE + '/new')",
-    "link outwards": "open('own', 'w').close(); os.link('own', OUTSIDE + '/new')",
-    "move outwards": "open('own', 'w').close(); os.rename('own', OUTSIDE + '/new')",
-    "move inwards": "os.rename(FILE, 'stolen'); print(open('stolen').read())",
-    "remove": "os.unlink(FILE)",
-    "cut short": "os.truncate(FILE, 0)",
-    "change the mode": "os.chmod(FILE, 0o777)",
-    "change the times": "os.utime(FILE, (0, 0))",
-    "change the attributes": "os.setxattr(FILE, 'user.x', b'x')",
-    "own environment": "print(os.environ)",
-    "environment of the first process": "print(open('/proc/1/environ').read())",
-    "environment of a process": "print(open(f'/proc/{VICTIM}/environ').read())",
-    "command line of a process": "print(open(f'/proc/{VICTIM}/cmdline').read())",
-    "memory of a process": "open(f'/proc/{VICTIM}/mem', 'rb')",
-    "list of processes": (
-        "for n in os.listdir('/proc'):\n"
-        "    if n.isdigit():\n"
-        "        try:\n            print(open(f'/proc/{n}/cmdline').read())\n"
-        "        except OSError:\n            pass"  # it has ended meanwhile
-    ),
-    "TCP": "socket.create_connection(('127.0.0.1', TCP), 2)",
-    "UDP": "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', UDP))",
-    "Unix socket": "socket.socket(1, 1).connect(PATH_SOCKET)",
-    "abstract socket": "socket.socket(1, 1).connect(ABSTRACT)",
-    "signal": "os.kill(VICTIM, 9)",
-    "stop": "os.kill(VICTIM, 19)",
-    "signal to its group": "os.killpg(os.getpgid(VICTIM), 9)",
-    "signal by descriptor": "signal.pidfd_send_signal(os.pidfd_open(VICTIM), 9)",
-    "limits of a process": "resource.prlimit(VICTIM, resource.RLIMIT_NOFILE, (3, 3))",
-}
-WORK_UNCONFINED = (
-    "read",
-    "read by a symbolic link",
-    "write",
-    "create",
-    "remove",
-    "change the mode",
-    "environment of a process",
-    "list of processes",
-    "TCP",
-    "UDP",
-    "Unix socket",
-    "abstract socket",
-    "signal",
-    "limits of a process",
-)
+OPEN = {"bubblewrap": (), "landlock": tuple(VISIBLE)}
+"""What gets out of each backend, exactly."""
 
 
 @pytest.fixture
@@ -93,49 +39,45 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return sandbox_of(str(request.param))
 
 
-async def attempt(sandbox: Sandbox, name: str, target: Host, folder: Path) -> list[str]:
-    """What the host sees after the attempt."""
-    workspace = folder / "workspace"
-    workspace.mkdir()
-    body = "\n".join("    " + line for line in ATTEMPTS[name].splitlines())
-    source = (
-        f"import os, resource, signal, socket\n{target.facts()}print('began')\n"
-        f"try:\n{body}\nexcept (OSError, ValueError) as error:\n    print('refused', error)\n"
-    )
-    result = await run_python(sandbox, workspace, source)
-    assert result.output.startswith("began"), result.output
-    found = target.damage()
-    if target.secret in result.output:
-        found.append("the secret was read")
-    if any(not name.startswith("workspace") for name in names_in(folder)):
-        found.append("something was made beside the workspace")
-    return found
+def test_the_table_is_long_enough() -> None:
+    assert len(ATTEMPTS) >= 40
+    assert not (HARMFUL & {*SHOWN, *SHOWN_AS_ROOT})
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
-async def test_nothing_gets_out(
-    sandbox: Sandbox,
-    name: str,
-    target: Host,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+async def test_nothing_gets_out_but_what_is_named(
+    kind: str, name: str, target: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVICE_TOKEN", target.secret)
-    assert await attempt(sandbox, name, target, tmp_path) == []
+    found = await attempted(sandbox_of(kind), name, target, tmp_path)
+    assert bool(found) is (name in OPEN[kind]), found
 
 
-@pytest.mark.parametrize("name", WORK_UNCONFINED)
+@pytest.mark.parametrize("name", FILES)
+async def test_files_are_out_of_reach_without_private_mounts_too(
+    name: str, target: Host, tmp_path: Path
+) -> None:
+    assert await attempted(sandbox_of("landlock without mounts"), name, target, tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [*SHOWN, *(SHOWN_AS_ROOT if os.getuid() == 0 else ())])
 async def test_the_same_attempt_gets_out_without_a_sandbox(
     name: str, target: Host, tmp_path: Path
 ) -> None:
-    assert await attempt(choose("none"), name, target, tmp_path) != []
+    assert await attempted(choose("none"), name, target, tmp_path) != []
 
 
 async def test_even_without_a_sandbox_the_environment_holds_no_secret(
     target: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVICE_TOKEN", target.secret)
-    assert await attempt(choose("none"), "own environment", target, tmp_path) == []
+    assert await attempted(choose("none"), "own environment", target, tmp_path) == []
+
+
+def test_what_landlock_cannot_hold_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sandboxes.md").read_text(encoding="utf-8")
+    assert [name for name in VISIBLE if name not in text] == []
 
 
 CALLS = """
@@ -162,6 +104,10 @@ attempt("clone3", 435, buffer, 88)
 attempt("fsopen", 430, b"tmpfs", 0)
 attempt("memfd_create", MEMFD, b"x", 0)
 attempt("shmget", SHMGET, 0, 4096, 0o1600)
+attempt("kexec_load", KEXEC, 0, 0, 0, 0)
+attempt("init_module", INIT_MODULE, buffer, 0, b"")
+attempt("delete_module", DELETE_MODULE, b"no_such_module", 0)
+attempt("swapoff", SWAPOFF, b"/nowhere")
 libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_char_p]
 done["terminal input"] = ctypes.get_errno() if libc.ioctl(0, 0x5412, b"x") < 0 else 0
 high = libc.ioctl(0, 0x100005412, b"x")  # the kernel looks at the low half only
@@ -187,6 +133,10 @@ NUMBERS = {
     "HANDLE": (304, 265),
     "MEMFD": (319, 279),
     "SHMGET": (29, 194),
+    "KEXEC": (246, 104),
+    "INIT_MODULE": (175, 105),
+    "DELETE_MODULE": (176, 106),
+    "SWAPOFF": (168, 225),
 }
 EPERM, ENOSYS = 1, 38
 
@@ -197,7 +147,7 @@ async def test_the_doors_of_the_kernel_are_closed(sandbox: Sandbox, tmp_path: Pa
     answers = report(await run_python(sandbox, tmp_path, numbers + CALLS))
     absent = {"clone3", "memfd_create", "shmget"}
     assert answers == {name: ENOSYS if name in absent else EPERM for name in answers}
-    assert len(answers) == 20
+    assert len(answers) == 24
 
 
 async def test_a_terminal_is_out_of_reach(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -205,16 +155,6 @@ async def test_a_terminal_is_out_of_reach(sandbox: Sandbox, tmp_path: Path) -> N
     result = await run_python(sandbox, tmp_path, source)
     assert result.exit_code == 1
     assert "/dev/tty" in result.output
-
-
-@pytest.mark.parametrize("family", ["AF_PACKET", "AF_VSOCK", "AF_ALG"])
-async def test_sockets_that_no_network_namespace_confines_are_refused(
-    sandbox: Sandbox, family: str, tmp_path: Path
-) -> None:
-    source = f"import socket\nsocket.socket(socket.{family}, socket.SOCK_RAW)"
-    result = await run_python(sandbox, tmp_path, source)
-    assert result.exit_code == 1
-    assert "Error" in result.output
 
 
 async def test_the_history_in_a_workspace_is_read_only_under_bubblewrap(tmp_path: Path) -> None:
