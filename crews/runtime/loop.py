@@ -114,7 +114,7 @@ class Loop:
         self._tell("turn_started", turn=talk.turns)
         answer = await ask_model(self.scene, self.thread, request)
         # From here on it is what the journal holds, what policy judges and what is sent back.
-        answer = replace(answer, blocks=usable(answer.blocks, talk))
+        answer = replace(answer, blocks=usable(answer.blocks, talk, self.scene.redactor))
         turn, calls = self._rows(talk, request, answer, over=finish_now)
         with self.scene.clock.writing(turn.path) as worked:
             self.scene.journal.record_turn(turn, calls, worked)

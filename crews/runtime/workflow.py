@@ -45,7 +45,7 @@ from crews.runtime.scene import Scene
 from crews.runtime.shift import Shift, still_ours, terms
 from crews.runtime.tapes import Player, Recorder
 from crews.runtime.tasking import Tasking
-from crews.safety.own_secrets import own_secrets
+from crews.safety.own_secrets import redactor_for
 from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
@@ -190,7 +190,7 @@ def _model(row: RunRow, settings: Settings, source: ModelSource) -> Model:
 
 def redactor_of(settings: Settings) -> Redactor:
     """Takes the secrets that this process holds out of texts."""
-    return Redactor(own_secrets(settings, os.environ))
+    return redactor_for(settings, os.environ)
 
 
 async def _scene(

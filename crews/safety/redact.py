@@ -89,6 +89,21 @@ class Redactor:
         """
         return self._until_clean(text, self._known_once)
 
+    def known_json(self, value: JsonValue) -> JsonValue:
+        """The JSON value without known values, in strings, keys and numbers."""
+        match value:
+            case str():
+                return self.known(value)
+            case list():
+                return [self.known_json(item) for item in value]
+            case dict():
+                return {self.known(key): self.known_json(item) for key, item in value.items()}
+            case bool() | None:
+                return value
+            case int() | float():
+                plain = str(value)
+                return self.known(plain) if self._knows(plain) else value
+
     def json(self, value: JsonValue) -> JsonValue:
         """The JSON value with every string, key and number redacted."""
         match value:
