@@ -14,9 +14,12 @@ from typing import Any, cast
 
 from crews.runtime.conversation import Conversation
 from crews.runtime.models import Block
+from crews.safety.bounds import too_much
 from crews.safety.redact import Redactor
 from crews.tools.results import plain
 
+REFUSED = "arguments_refused"
+"""Stands, with the reason, in the place of arguments that were not looked at."""
 NOTHING_KNOWN = Redactor()
 _SIGNED = frozenset({"thinking", "redacted_thinking"})
 
@@ -37,6 +40,8 @@ def usable(
     }
     found: list[Block] = []
     for place, block in enumerate(blocks):
+        if block.get("type") == "tool_use" and (why := too_much(block.get("input"))):
+            block = {**block, "input": {REFUSED: why}}
         clean = _without_secrets(_clean(block), redactor)
         if clean is None:
             continue

@@ -250,7 +250,7 @@ def _tools(team: TeamSpec, journal: Journal, settings: Settings) -> dict[str, An
             raise UsageError(
                 f"there is no tool `{name}`", hint=f"there are: {', '.join(sorted(tools))}"
             )
-        foreign = load_foreign(name, settings.home / "crewai", team.policy)
+        foreign = load_foreign(name, settings.home / "crewai", team.policy, settings.tool_seconds)
         if foreign.name in tools:
             raise UsageError(
                 f"tool `{name}` calls itself `{foreign.name}`, as another tool of this team does",
