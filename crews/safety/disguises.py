@@ -2,7 +2,7 @@ r"""Where does a known secret stand in a text, broken up, escaped or written in 
 
 What is compared are letters and digits alone, in lower case: a value that is split over lines, put together from
 quoted pieces, written in hexadecimal with any separators or in base64 with line ends has the same ones in the same
-order. Escapes (`\u0061`, `\x61`, `\141`, `&#97;`, `%61`, `=61`) are read first. A value that was encrypted,
+order. Escapes (`\u0061`, `\x61`, `\141`, `&#97;`, `%61`, `=61`, `0x61`) are read first. A value that was encrypted,
 compressed, or encoded twice by different means is not found.
 """
 
@@ -28,11 +28,11 @@ _KEPT = string.ascii_letters + string.digits
 _DROPPED = bytes(c for c in range(256) if chr(c) not in _KEPT)
 _LOWER = bytes(ord(chr(c).lower()) if chr(c) in _KEPT else c for c in range(256))
 _ESCAPE = re.compile(
-    r"\\+(?:u\{?(?P<u>[0-9a-fA-F]{4,6})\}?|x(?P<x>[0-9a-fA-F]{2})|(?P<o>[0-3][0-7]{2}))"
+    r"\\+(?:u(?P<u>[0-9a-fA-F]{4})|u\{(?P<b>[0-9a-fA-F]{1,6})\}|x(?P<x>[0-9a-fA-F]{2})|(?P<o>[0-3][0-7]{2}))"
     r"|&\#(?:(?P<d>\d{1,7})|[xX](?P<h>[0-9a-fA-F]{1,6}));|%(?:25)*(?P<p>[0-9a-fA-F]{2})"
-    r"|=(?P<q>[0-9A-F]{2})|&(?P<n>[a-zA-Z]{2,8});"
+    r"|\b0[xX](?P<c>[0-9a-fA-F]{2})\b|=(?P<q>[0-9A-F]{2})|&(?P<n>[a-zA-Z]{2,8});"
 )
-_BASES = {"u": 16, "x": 16, "o": 8, "d": 10, "h": 16, "p": 16, "q": 16}
+_BASES = {"u": 16, "x": 16, "o": 8, "d": 10, "h": 16, "b": 16, "c": 16, "p": 16, "q": 16}
 
 
 class Disguises:
