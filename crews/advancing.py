@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 
 from crews.answering import put_to
@@ -15,6 +16,7 @@ from crews.records.owner import this_process
 from crews.records.rows import ENDED, RunRow, dollars
 from crews.records.runs import disown, get_run, keep
 from crews.records.store import Store
+from crews.safety.own_secrets import redactor_for
 from crews.settings import Settings
 from crews.tools.changeset import ChangeSet
 
@@ -97,7 +99,7 @@ def outcome(store: Store, settings: Settings, run: str) -> Result:
         status=row.status,
         exit_code=3 if row.status == "waiting" else (row.exit_code or 0),
         reason=row.reason,
-        report=markdown(store, run),
+        report=redactor_for(settings, os.environ).text(markdown(store, run)),
         change_set=changes(run, settings),
         reviews=inbox.list_reviews(store, run=run, state=None),
         usage=Usage(row.turns, row.calls, row.tokens, row.working_seconds),

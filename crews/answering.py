@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from typing import Any, cast
 
 from crews.errors import CrewsError, Denied
 from crews.outcome import Answer, Asker
@@ -17,6 +19,7 @@ from crews.records.questions import ReviewRow
 from crews.records.reviews import group_key
 from crews.records.store import Store
 from crews.records.users import Decider
+from crews.safety.own_secrets import redactor_for
 from crews.settings import Settings
 
 
@@ -78,8 +81,17 @@ async def put_to(ask: Asker, run: str, store: Store, settings: Settings) -> bool
             # They may have thought for hours: who they are by now decides.
             me = identified(store, settings, about=f"{answer.decision} {review.id}")
             with waking(store, settings) as wake:
-                decided |= _take(answer, review, me, store, wake, teller(settings))
+                decided |= _take(
+                    _clean(answer, settings), review, me, store, wake, teller(settings)
+                )
     return decided
+
+
+def _clean(answer: Answer, settings: Settings) -> Answer:
+    """The answer without the secrets that this process holds: the journal, and a model, will read it."""
+    redactor = redactor_for(settings, os.environ)
+    edit = answer.edit and cast("dict[str, Any]", redactor.known_json(answer.edit))
+    return replace(answer, text=redactor.known(answer.text), edit=edit)
 
 
 def _questions(store: Store, run: str, me: Decider) -> tuple[list[ReviewRow], ...]:

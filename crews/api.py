@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from crews import settings as settings_module
 from crews.advancing import advance, changes, outcome
@@ -22,6 +23,7 @@ from crews.records.rows import RunOptions, RunRow
 from crews.records.runs import fail_run, get_run, new_id, new_run
 from crews.records.store import Store, open_store
 from crews.safety.autonomy import LEVELS
+from crews.safety.own_secrets import redactor_for
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools.changeset import ChangeSet
@@ -100,7 +102,8 @@ def create(
     team = request.team
     if not isinstance(team, TeamSpec):
         team = load_team(team)
-    inputs = {**(request.inputs or {}), "goal": request.goal}
+    known = redactor_for(settings, os.environ).known
+    inputs = {k: known(v) for k, v in {**(request.inputs or {}), "goal": request.goal}.items()}
     team = fill(team, inputs)
     source = None if request.workspace is None else Path(request.workspace).resolve()
     if source is not None and source.is_relative_to(settings.home.resolve()):
@@ -125,7 +128,7 @@ def create(
     )
     run = new_run(
         store,
-        goal=request.goal,
+        goal=inputs["goal"],
         inputs=inputs,
         team=team,
         options=options,
@@ -275,14 +278,15 @@ def decide(
     settings = settings or settings_module.load()
     with open_store(settings.journal_url, patience=settings.patience) as store:
         me = identified(store, settings, by=by, about=f"{decision} {review}")
+        redactor = redactor_for(settings, os.environ)
         with waking(store, settings) as wake:
             return inbox.decide(
                 store,
                 review,
                 decision,
                 by=me,
-                answer=reason,
-                edit=edit,
+                answer=redactor.known(reason),
+                edit=edit and cast("dict[str, Any]", redactor.known_json(edit)),
                 content_hash=content_hash,
                 scope=scope,
                 only=only,

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from crews.plain import plain
-from crews.safety.own_secrets import own_secrets
-from crews.safety.redact import Redactor
+from crews.safety.own_secrets import redactor_for
 from crews.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class _Cleaner:
     """Takes secrets and control characters out of a record, traceback and all."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redactor = Redactor(own_secrets(settings, os.environ))
+        self._redactor = redactor_for(settings, os.environ)
 
     def __call__(self, record: Record) -> None:
         """Change the record in place."""

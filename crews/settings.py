@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """Limits of models, by name."""
     patience: float = Field(default=90.0, ge=0)
     """Seconds for which a database that cannot be reached, or is locked, is tried again."""
+    tool_seconds: float = Field(default=600.0, gt=0)
+    """Seconds after which a call of a CrewAI tool that has not answered is given up."""
     api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "api_key")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from crews.cli.output import put_json, say
+from crews.cli.output import put_json, say, without_secrets
 from crews.errors import EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, TeamError
 from crews.plain import plain
 
@@ -25,7 +25,7 @@ def known(error: CrewsError, *, as_json: bool) -> int:
     lines.append(f"{mark}{where}{error.what}")
     lines += [f"  {line}" for line in _hint(error).split("\n") if line]
     lines += [f"  {note}" for note in getattr(error, "__notes__", ())]
-    say(plain("\n".join(lines)))
+    say(without_secrets(plain("\n".join(lines))))
     return error.exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console, RenderableType
+
+    from crews.safety.redact import Redactor
 
 
 def put(text: str) -> None:
@@ -28,13 +31,39 @@ def say(text: str) -> None:
 
 
 def put_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
-    """Write one value as one line of JSON; ASCII, so that nothing in it acts on a terminal."""
+    """Write one value as one line of JSON; ASCII, so that nothing in it acts on a terminal; no known secret."""
     put(json_line(value))
 
 
 def json_line(value: BaseModel | dict[str, Any] | list[Any]) -> str:
     """One value as one line of ASCII JSON."""
-    return json.dumps(value, default=_jsonable, ensure_ascii=True)
+    line = json.dumps(value, default=_jsonable, ensure_ascii=True)
+    known = without_secrets(line)
+    if known == line:
+        return line
+    return json.dumps(_redactor().known_json(json.loads(line)), ensure_ascii=True)
+
+
+def without_secrets(text: str) -> str:
+    """The text without the secrets that this process holds."""
+    return _redactor().known(text)
+
+
+def _redactor() -> Redactor:
+    return _redactor_of(tuple(os.environ.items()))
+
+
+@functools.lru_cache(maxsize=1)
+def _redactor_of(environ: tuple[tuple[str, str], ...]) -> Redactor:
+    from crews.errors import CrewsError
+    from crews.safety.own_secrets import own_secrets
+    from crews.safety.redact import Redactor, known_secrets
+    from crews.settings import load
+
+    try:
+        return Redactor(own_secrets(load(), dict(environ)))
+    except CrewsError:  # the settings are wrong: this is how it is said
+        return Redactor(known_secrets(dict(environ)))
 
 
 def _jsonable(value: object) -> Any:

@@ -17,7 +17,7 @@ from crews.records.outbox import DeliveryRow
 from crews.records.questions import ReviewRow
 from crews.records.rows import ENDED
 from crews.records.store import Store
-from crews.safety.own_secrets import own_secrets
+from crews.safety.own_secrets import redactor_for
 from crews.safety.redact import Redactor
 from crews.settings import NotifyTarget, Settings
 
@@ -51,7 +51,7 @@ async def send_due(
         return 0
     claimed = await asyncio.to_thread(outbox.claim, store, tuple(settings.notify), now)
     if claimed:
-        redactor = Redactor(own_secrets(settings, os.environ))
+        redactor = redactor_for(settings, os.environ)
         await asyncio.gather(
             *(_deliver(store, settings, redactor, row, now, seconds) for row in claimed)
         )

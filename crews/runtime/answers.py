@@ -2,6 +2,7 @@
 
 An answer goes back byte for byte. Where that cannot be, because an endpoint has sent half a surrogate pair, a
 call without an id or the same id twice, only what is wrong is replaced: else the thread could never go on.
+A secret that this process holds is replaced as well: neither the journal nor any effect gets to see it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,22 @@ from typing import Any, cast
 
 from crews.runtime.conversation import Conversation
 from crews.runtime.models import Block
+from crews.safety.bounds import too_much
+from crews.safety.redact import Redactor
 from crews.tools.results import plain
+
+REFUSED = "arguments_refused"
+"""Stands, with the reason, in the place of arguments that were not looked at."""
+NOTHING_KNOWN = Redactor()
+_SIGNED = frozenset({"thinking", "redacted_thinking"})
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _STRANGE = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def usable(blocks: Iterable[Block], talk: Conversation) -> tuple[Block, ...]:
+def usable(
+    blocks: Iterable[Block], talk: Conversation, redactor: Redactor = NOTHING_KNOWN
+) -> tuple[Block, ...]:
     """The answer's blocks, with calls that have a name, arguments and an id of their own in the thread."""
     taken = {
         block["id"]
@@ -30,12 +40,24 @@ def usable(blocks: Iterable[Block], talk: Conversation) -> tuple[Block, ...]:
     }
     found: list[Block] = []
     for place, block in enumerate(blocks):
-        clean = _clean(block)
+        if block.get("type") == "tool_use" and (why := too_much(block.get("input"))):
+            block = {**block, "input": {REFUSED: why}}
+        clean = _without_secrets(_clean(block), redactor)
+        if clean is None:
+            continue
         if clean.get("type") == "tool_use":
             clean = _call(clean, f"call_{talk.turns}_{place}", taken)
             taken.add(clean["id"])
         found.append(clean)
     return tuple(found)
+
+
+def _without_secrets(block: Block, redactor: Redactor) -> Block | None:
+    """The block without known secrets; None: it is signed and cannot be changed, so it goes whole."""
+    clean = cast("Block", redactor.known_json(block))
+    if clean != block and block.get("type") in _SIGNED:
+        return None
+    return clean
 
 
 def _call(block: Block, own: str, taken: set[str]) -> Block:

@@ -20,6 +20,7 @@ from crews.runtime.planning import Plan, Step, current_plan
 from crews.runtime.scene import Scene
 from crews.runtime.threads import for_delegation, open_thread
 from crews.safety.autonomy import TEAM
+from crews.safety.bounds import LONG_TEXT, MOST_DELEGATIONS, MOST_ENTRIES
 from crews.safety.budget import share, tightest
 from crews.safety.grants import narrow
 from crews.teams.spec import AgentSpec, Limits
@@ -36,16 +37,21 @@ class DelegateArgs(Args):
     step: Annotated[
         str, Field(description="id of the plan's step; empty: work beyond the plan")
     ] = ""
-    note: Annotated[str, Field(description="what the agent must know beside the step")] = ""
+    note: Annotated[
+        str, Field(max_length=LONG_TEXT, description="what the agent must know beside the step")
+    ] = ""
     context: Annotated[
         tuple[str, ...],
         Field(
-            description="further hand-overs to pass on: step ids; those it depends on are passed anyway"
+            max_length=MOST_ENTRIES,
+            description="further hand-overs to pass on: step ids; those it depends on are passed anyway",
         ),
     ] = ()
     agent: Annotated[str, Field(description="only beyond the plan")] = ""
-    task: Annotated[str, Field(description="only beyond the plan")] = ""
-    expected_output: Annotated[str, Field(description="only beyond the plan")] = ""
+    task: Annotated[str, Field(max_length=LONG_TEXT, description="only beyond the plan")] = ""
+    expected_output: Annotated[
+        str, Field(max_length=LONG_TEXT, description="only beyond the plan")
+    ] = ""
     tools: Annotated[
         tuple[str, ...] | None,
         Field(description="fewer tools than the agent has; default: all of them"),
@@ -81,6 +87,10 @@ class DelegateTool(Tool[DelegateArgs]):
         plan = current_plan(self._scene.journal, self._path)
         if plan is None:
             raise ToolError("make a `plan` first")
+        if len(plan.delegations) >= MOST_DELEGATIONS:
+            raise ToolError(
+                f"{MOST_DELEGATIONS} delegations were made: no more. Finish with what there is."
+            )
         step = self._step(args, plan)
         self._check_ready(step, plan, context)
         if args.step == "" and (

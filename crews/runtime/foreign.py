@@ -14,7 +14,6 @@ digits that are the same on every attempt: an interrupted call is then simply ma
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import re
 from pathlib import Path
@@ -23,7 +22,9 @@ from typing import Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from crews.errors import UsageError
+from crews.runtime.apart import apart
 from crews.runtime.crew import quiet
+from crews.safety.bounds import LARGEST_RESULT, LONGEST_SECRET
 from crews.safety.known import UNDECLARED, Declared, declared_by
 from crews.teams.spec import PolicySpec
 from crews.tools.base import Tool, ToolContext, ToolError, ToolResult
@@ -35,13 +36,16 @@ EFFECT, KEY = "crews_effect", "crews_idempotency_key"
 _SOME_KEY = "0f" * 32
 
 
-def load_foreign(name: str, storage: Path, policy: PolicySpec | None = None) -> AnyTool:
+def load_foreign(
+    name: str, storage: Path, policy: PolicySpec | None = None, seconds: float = 600.0
+) -> AnyTool:
     """The tool that `module:Class` names, under the name that CrewAI gives it.
 
     Args:
         name: `module:Class`.
         storage: Folder for what CrewAI keeps.
         policy: What the team declares of its tools, which counts more than what their classes say.
+        seconds: After which a call of it is given up.
 
     Raises:
         UsageError: it cannot be imported, is no CrewAI tool, or declares an effect or a key that it cannot have.
@@ -73,7 +77,8 @@ def load_foreign(name: str, storage: Path, policy: PolicySpec | None = None) -> 
             hint=f"its arguments are: {fields}",
         )
     effect = spec.effect if spec and spec.effect else _effect(name, tool)
-    return _wrapped(tool, effect, _key(name, tool), declared_by(spec) if spec else UNDECLARED)
+    said = declared_by(spec) if spec else UNDECLARED
+    return _wrapped(tool, effect, _key(name, tool), said, seconds)
 
 
 def _own_name(inner: Any) -> str:
@@ -120,7 +125,11 @@ def _taking(inner: Any, *names: str) -> type[BaseModel]:
     return create_model(inner.args_schema.__name__, __config__=config, **cast("Any", fields))
 
 
-def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared) -> AnyTool:
+def _text(found: Any) -> tuple[Any, str]:
+    return found, str(found)[: LARGEST_RESULT + LONGEST_SECRET]
+
+
+def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared, seconds: float) -> AnyTool:
     from crewai.tools.tool_failure import ToolFailure
 
     shown = [n for n in inner.args_schema.model_fields if n != key]
@@ -139,11 +148,17 @@ def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared) -> AnyTo
             """Run the tool's own code on a thread of its own: CrewAI's tools are synchronous."""
             given = args.model_dump() | ({key: context.key} if key else {})
             try:
-                found = await asyncio.to_thread(inner.run, **given)
+                # As text on that thread too: an object may take for ever to say what it is.
+                found, text = await apart(lambda: _text(inner.run(**given)), seconds)
+            except TimeoutError:
+                done = "" if told == "read" else " Whether it has done its work is not known."
+                raise ToolError(
+                    f"no answer after {seconds:g} s: the call was given up.{done}"
+                ) from None
             except Exception as error:
                 raise ToolError(f"{type(error).__name__}: {error}") from error
             if isinstance(found, ToolFailure):
                 raise ToolError(found.as_agent_message())
-            return ToolResult(str(found))
+            return ToolResult(text)
 
     return ForeignTool()

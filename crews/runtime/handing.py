@@ -10,20 +10,32 @@ from pydantic import Field
 from crews.records.inbox import Question
 from crews.records.questions import Brief, ReviewRow
 from crews.records.rows import HandOver
+from crews.safety.bounds import LONG_TEXT, MOST_ENTRIES, SHORT_TEXT
 from crews.safety.known import ENGINES_OWN
 from crews.tools.base import Args, NeedsReview, Preview, Tool, ToolContext, ToolError, ToolResult
 
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
 
+Entry = Annotated[str, Field(max_length=SHORT_TEXT)]
+
+
 class HandOverArgs(Args):
     """What a worker leaves behind."""
 
-    summary: Annotated[str, Field(min_length=1, description="what was done and found")]
-    changes: Annotated[tuple[str, ...], Field(description="what you changed, one line each")] = ()
-    evidence: Annotated[tuple[str, ...], Field(description="calls that show it: TURN.INDEX")] = ()
+    summary: Annotated[
+        str, Field(min_length=1, max_length=LONG_TEXT, description="what was done and found")
+    ]
+    changes: Annotated[
+        tuple[Entry, ...],
+        Field(max_length=MOST_ENTRIES, description="what you changed, one line each"),
+    ] = ()
+    evidence: Annotated[
+        tuple[Entry, ...],
+        Field(max_length=MOST_ENTRIES, description="calls that show it: TURN.INDEX"),
+    ] = ()
     confidence: Confidence
-    open_questions: tuple[str, ...] = ()
+    open_questions: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
 
 
 class ReviewArgs(HandOverArgs):
@@ -117,12 +129,23 @@ class ReviewTool(HandOverTool):
 class BriefArgs(Args):
     """What the escalation agent tells the human."""
 
-    what: Annotated[str, Field(min_length=1, description="what is about to happen, in plain words")]
-    why: Annotated[str, Field(description="why it was stopped")]
+    what: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=SHORT_TEXT,
+            description="what is about to happen, in plain words",
+        ),
+    ]
+    why: Annotated[str, Field(max_length=SHORT_TEXT, description="why it was stopped")]
     risk: Literal["low", "medium", "high"]
-    checked: Annotated[tuple[str, ...], Field(description="what you checked")] = ()
-    recommendation: str
-    unknown: Annotated[tuple[str, ...], Field(description="what you could not know")] = ()
+    checked: Annotated[
+        tuple[Entry, ...], Field(max_length=MOST_ENTRIES, description="what you checked")
+    ] = ()
+    recommendation: Annotated[str, Field(max_length=SHORT_TEXT)]
+    unknown: Annotated[
+        tuple[Entry, ...], Field(max_length=MOST_ENTRIES, description="what you could not know")
+    ] = ()
 
 
 class BriefTool(Tool[BriefArgs]):

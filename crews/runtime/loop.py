@@ -15,7 +15,7 @@ from crews.records.questions import Brief
 from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
-from crews.runtime.answers import usable
+from crews.runtime.answers import REFUSED, usable
 from crews.runtime.conversation import KEPT_TURNS, Conversation
 from crews.runtime.flags import flags_of
 from crews.runtime.knowing import Knowledge
@@ -114,7 +114,7 @@ class Loop:
         self._tell("turn_started", turn=talk.turns)
         answer = await ask_model(self.scene, self.thread, request)
         # From here on it is what the journal holds, what policy judges and what is sent back.
-        answer = replace(answer, blocks=usable(answer.blocks, talk))
+        answer = replace(answer, blocks=usable(answer.blocks, talk, self.scene.redactor))
         turn, calls = self._rows(talk, request, answer, over=finish_now)
         with self.scene.clock.writing(turn.path) as worked:
             self.scene.journal.record_turn(turn, calls, worked)
@@ -173,11 +173,12 @@ class Loop:
     def _call(self, turn: TurnRow, place: int, use: Block, allowed: bool) -> CallRow:
         tool = self.tools.get(use["name"])
         too_many = place >= CALLS_A_TURN
-        denied = too_many or not allowed
+        unread = str(use["input"].get(REFUSED, ""))
+        denied = too_many or not allowed or bool(unread)
         why = (
             f"more than {CALLS_A_TURN} calls in one turn"
             if too_many
-            else "a limit is reached: no more calls but the one that ends the work"
+            else unread or "a limit is reached: no more calls but the one that ends the work"
         )
         return CallRow(
             run=turn.run,

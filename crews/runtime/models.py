@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from crews.errors import KeyMissing, ModelAuthError, ModelError
 from crews.records.rows import NANO
 from crews.records.store import dump
+from crews.safety.bounds import CHARACTERS_A_TOKEN
 from crews.settings import Settings
 
 if TYPE_CHECKING:
@@ -140,7 +141,10 @@ class Claude:
         began = time.monotonic()
         try:
             async with self._client.messages.stream(**request.body(model)) as stream:
+                await _read(stream, request.max_tokens)
                 message = await stream.get_final_message()
+        except ModelError:
+            raise
         except Exception as error:
             if (known := _meaning(error)) is None:
                 raise
@@ -148,6 +152,17 @@ class Claude:
         if message.stop_reason is None:
             raise _BrokenStream("the answer broke off")
         return _answer(cast("Message", message), model, time.monotonic() - began)
+
+
+async def _read(stream: AsyncIterable[object], max_tokens: int) -> None:
+    """Read an answer to its end, if it has one within what it was allowed. Raises ModelError."""
+    room = max_tokens * CHARACTERS_A_TOKEN
+    async for event in stream:
+        delta = getattr(event, "delta", None)
+        told = (getattr(delta, name, None) for name in ("text", "partial_json", "thinking"))
+        room -= 1 + sum(len(text) for text in told if isinstance(text, str))
+        if room < 0:
+            raise ModelError(f"an answer of more than {max_tokens} tokens had no end", billed=True)
 
 
 class _BrokenStream(Exception):

@@ -14,6 +14,7 @@ from crews.records.rows import ReturnField, ThreadRow
 from crews.runtime.bounds import Ceiling, ceiling, of_step
 from crews.runtime.knowing import exposure_at
 from crews.runtime.scene import Scene
+from crews.safety.bounds import LONG_TEXT, SHORT_TEXT
 from crews.safety.grants import GrantExceeded
 from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TeamSpec
@@ -28,11 +29,13 @@ class Step(Args):
     """One step of a plan."""
 
     id: StepId
-    agent: str
-    task: Annotated[str, Field(min_length=1)]
-    expected_output: str
-    acceptance: Annotated[str, Field(description="how to see that it is done")] = ""
-    depends_on: tuple[StepId, ...] = ()
+    agent: Annotated[str, Field(max_length=SHORT_TEXT)]
+    task: Annotated[str, Field(min_length=1, max_length=LONG_TEXT)]
+    expected_output: Annotated[str, Field(max_length=LONG_TEXT)]
+    acceptance: Annotated[
+        str, Field(max_length=LONG_TEXT, description="how to see that it is done")
+    ] = ""
+    depends_on: Annotated[tuple[StepId, ...], Field(max_length=MOST_STEPS)] = ()
     tools: Annotated[
         tuple[str, ...] | None,
         Field(description="what it needs of its agent's tools; default: all"),

@@ -15,6 +15,7 @@ def release(
 ) -> None:
     """Say what the run is now, to the journal and to who listens."""
     worked = scene.worked() if scene else 0.0
+    reason = scene.redactor.text(reason) if scene else reason
     status = journal.release(status, reason=reason, exit_code=exit_code, worked=worked)
     if scene is not None:
         kind = "run_waiting" if status in {"waiting", "queued"} else "run_ended"

@@ -13,7 +13,7 @@ from loguru import logger
 from crews.errors import Fenced, ModelError, StopRun, StoreError, Waiting
 from crews.records import chains, inbox, ledger
 from crews.records.inbox import Question
-from crews.records.questions import ReviewRow
+from crews.records.questions import Brief, ReviewRow
 from crews.records.rows import ThreadRow
 from crews.runtime.models import ModelAnswer, ModelRequest
 from crews.runtime.shift import still_ours
@@ -27,14 +27,16 @@ async def open_review(scene: Scene, question: Question, call: dict[str, Any]) ->
     """Open a review; whatever the escalation agent does, the question reaches the human."""
     from crews.runtime.escalation import brief_on
 
-    question = _without_secrets(scene, with_chain(scene, question))
+    question = without_secrets(scene, with_chain(scene, question))
     if question.brief is None and sensitive(question):
         try:
             question = replace(question, brief=await brief_on(scene, question))
+            question = without_secrets(scene, question)
         except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
             logger.exception("the brief for {} failed", question.address)
             question = replace(
-                question, brief_note=f"no brief: {type(error).__name__}: {error}"[:500]
+                question,
+                brief_note=scene.redactor.text(f"no brief: {type(error).__name__}: {error}")[:500],
             )
     elif question.brief is None and not question.brief_note:
         question = replace(question, brief_note="not security-sensitive: no brief was asked for")
@@ -52,13 +54,15 @@ def with_chain(scene: Scene, question: Question) -> Question:
     return replace(question, chain=stages, four_eyes=four_eyes)
 
 
-def _without_secrets(scene: Scene, question: Question) -> Question:
+def without_secrets(scene: Scene, question: Question) -> Question:
     """The question as a reviewer, and the escalation agent, may read it."""
     text = scene.redactor.text
     found = tuple(replace(f, detail=text(f.detail)) for f in question.findings)
     subject = cast("dict[str, Any]", scene.redactor.json(question.subject))
+    brief = question.brief
     return replace(
         question,
+        brief=brief and Brief.model_validate(scene.redactor.json(brief.model_dump(mode="json"))),
         title=text(question.title),
         reason=text(question.reason),
         subject=subject,
@@ -127,7 +131,8 @@ def _open_outage(scene: Scene, request: ModelRequest, error: ModelError) -> None
         reason=error.what,
         brief_note="not security-sensitive: no brief was asked for",
     )
-    review = inbox.open_review(scene.journal, with_chain(scene, question))
+    question = without_secrets(scene, with_chain(scene, question))
+    review = inbox.open_review(scene.journal, question)
     scene.emit(
         "review_opened",
         thread=request.thread,

@@ -53,6 +53,8 @@ class Scene:
     def emit(self, kind: EventKind, **values: object) -> None:
         """Tell the listener; a listener that breaks stops nothing."""
         row = self.journal.row() if kind in _WITH_TOTALS else None
+        if text := values.get("text"):
+            values["text"] = self.redactor.text(str(text))
         totals = {"run_tokens": row.tokens, "run_money": row.money} if row else {}
         event = Event(kind=kind, run=self.journal.run, at=time.time(), **totals, **values)  # type: ignore[arg-type]
         try:

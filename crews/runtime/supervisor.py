@@ -8,23 +8,27 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.runtime.delegation import DelegateTool, Worker
 from crews.runtime.finishing import FinishTool
 from crews.runtime.planning import PlanTool, beside
 from crews.runtime.scene import Scene
+from crews.safety.bounds import LONG_TEXT, MOST_QUESTIONS, SHORT_TEXT
 from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TaskSpec
-from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolResult
+from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.gate import AnyTool
 
 
 class AskHumanArgs(Args):
     """A question."""
 
-    question: Annotated[str, Field(min_length=1)]
-    context: Annotated[str, Field(description="what the human must know to answer")] = ""
+    question: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT)]
+    context: Annotated[
+        str, Field(max_length=LONG_TEXT, description="what the human must know to answer")
+    ] = ""
 
 
 class AskHumanTool(Tool[AskHumanArgs]):
@@ -36,8 +40,12 @@ class AskHumanTool(Tool[AskHumanArgs]):
     declared = ENGINES_OWN
     args = AskHumanArgs
 
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
     async def run(self, args: AskHumanArgs, context: ToolContext) -> ToolResult:
         """Always a review."""
+        _check_patience(self._scene)
         raise NeedsReview(_question(args.question, args.context, context, escalated=False))
 
     async def decided(
@@ -51,10 +59,16 @@ class AskHumanTool(Tool[AskHumanArgs]):
 class EscalateArgs(Args):
     """Something that a human must decide."""
 
-    what: Annotated[str, Field(min_length=1, description="what must be decided")]
-    why: Annotated[str, Field(description="why it is sensitive or unclear")]
+    what: Annotated[
+        str, Field(min_length=1, max_length=SHORT_TEXT, description="what must be decided")
+    ]
+    why: Annotated[str, Field(max_length=LONG_TEXT, description="why it is sensitive or unclear")]
     positions: Annotated[
-        tuple[str, ...], Field(description="where agents disagree: each position in one line")
+        tuple[Annotated[str, Field(max_length=SHORT_TEXT)], ...],
+        Field(
+            max_length=MOST_QUESTIONS,
+            description="where agents disagree: each position in one line",
+        ),
     ] = ()
 
 
@@ -67,8 +81,12 @@ class EscalateTool(Tool[EscalateArgs]):
     declared = ENGINES_OWN
     args = EscalateArgs
 
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
     async def run(self, args: EscalateArgs, context: ToolContext) -> ToolResult:
         """Always a review, with a brief."""
+        _check_patience(self._scene)
         text = "\n".join((args.why, *args.positions))
         raise NeedsReview(_question(args.what, text, context, escalated=True))
 
@@ -78,6 +96,17 @@ class EscalateTool(Tool[EscalateArgs]):
         """The decision, marked as a human's."""
         del args, context
         return ToolResult(f"<human>{review.answer}</human>")
+
+
+def _check_patience(scene: Scene) -> None:
+    """Nobody reads questions without end. Raises ToolError."""
+    journal = scene.journal
+    asked = inbox.list_reviews(journal.store, run=journal.run, state=None, kind="question")
+    if len(asked) >= MOST_QUESTIONS:
+        raise ToolError(
+            f"{MOST_QUESTIONS} questions were asked in this run: no more. Decide by what you know, or finish "
+            "and say what is open."
+        )
 
 
 def _question(text: str, more: str, context: ToolContext, *, escalated: bool) -> Question:
@@ -103,8 +132,8 @@ def supervisor_tools(
     control: tuple[AnyTool, ...] = (
         PlanTool(scene.team, partial(beside, scene, path)),
         DelegateTool(scene, path, worker),
-        AskHumanTool(),
-        EscalateTool(),
+        AskHumanTool(scene),
+        EscalateTool(scene),
         FinishTool(scene, path, asks=task.human_input, output_file=task.output_file),
     )
     reading = {n: t for n, t in own.items() if t.effect == "read"}

@@ -20,7 +20,7 @@ from crews.records.ledger import Wall
 from crews.records.questions import ReviewRow
 from crews.records.rows import ThreadRow, dollars
 from crews.records.workers import clock
-from crews.runtime.reviewing import with_chain
+from crews.runtime.reviewing import with_chain, without_secrets
 from crews.runtime.scene import Scene
 from crews.safety.budget import Breach, extend, limit_of
 from crews.teams.spec import AgentSpec, Limits
@@ -137,7 +137,7 @@ def _open(scene: Scene, thread: ThreadRow, agent: AgentSpec, wall: Wall, address
         rule=f"limit:{wall.breach.kind}",
         reason=words.reason,
     )
-    review = inbox.open_review(scene.journal, with_chain(scene, question))
+    review = inbox.open_review(scene.journal, without_secrets(scene, with_chain(scene, question)))
     told = {"thread": thread.path, "agent": agent.name, "review": review.id}
     scene.emit("budget_breached", text=wall.breach.message, **told)
     scene.emit("review_opened", text=review.title, **told)

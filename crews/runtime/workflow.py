@@ -45,7 +45,7 @@ from crews.runtime.scene import Scene
 from crews.runtime.shift import Shift, still_ours, terms
 from crews.runtime.tapes import Player, Recorder
 from crews.runtime.tasking import Tasking
-from crews.safety.own_secrets import own_secrets
+from crews.safety.own_secrets import redactor_for
 from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
@@ -187,7 +187,7 @@ def _model(row: RunRow, settings: Settings, source: ModelSource) -> Model:
 
 def redactor_of(settings: Settings) -> Redactor:
     """Takes the secrets that this process holds out of texts."""
-    return Redactor(own_secrets(settings, os.environ))
+    return redactor_for(settings, os.environ)
 
 
 async def _scene(
@@ -247,7 +247,7 @@ def _tools(team: TeamSpec, journal: Journal, settings: Settings) -> dict[str, An
             raise UsageError(
                 f"there is no tool `{name}`", hint=f"there are: {', '.join(sorted(tools))}"
             )
-        foreign = load_foreign(name, settings.home / "crewai", team.policy)
+        foreign = load_foreign(name, settings.home / "crewai", team.policy, settings.tool_seconds)
         if foreign.name in tools:
             raise UsageError(
                 f"tool `{name}` calls itself `{foreign.name}`, as another tool of this team does",

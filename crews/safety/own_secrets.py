@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from crews.safety.redact import known_secrets
+from crews.safety.redact import Redactor, known_secrets
 from crews.settings import NotifyTarget, Settings
 
 LONG = 16
@@ -30,6 +30,11 @@ def own_secrets(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, 
     for name, target in settings.notify.items():
         found |= {f"notify-{name}-{n}": part for n, part in enumerate(target_secrets(target))}
     return found
+
+
+def redactor_for(settings: Settings, environ: Mapping[str, str]) -> Redactor:
+    """Takes the secrets in the settings and in the environment out of texts."""
+    return Redactor(own_secrets(settings, environ))
 
 
 def target_secrets(target: NotifyTarget) -> tuple[str, ...]:

@@ -6,27 +6,20 @@ guarantee. Text that only looks like a secret goes next (`secret_shapes`): a hel
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import re
-import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from crews.safety.secret_shapes import SHAPES, shaped
+from crews.safety.disguises import Disguises
+from crews.safety.secret_shapes import SHAPES, Spot, shaped
+from crews.safety.spellings import HEAD, MIN_LENGTH, spelt
 
-MIN_LENGTH = 6
-"""Characters below which a known value is too common to be removed everywhere."""
-MIN_LINE = 16
-"""Characters from which each line of a many-line value (a key file) is removed on its own too."""
+__all__ = ["MIN_LENGTH", "Redactor", "known_secrets"]
+
 MAX_ROUNDS = 20
 
-_HEAD = "[redacted:"
-_BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
 _SECRET_WORDS = frozenset(
     {"key", "keys", "token", "tokens", "secret", "secrets", "password", "passwd", "passphrase"}
     | {"pass", "pwd", "credential", "credentials", "auth", "cookie", "private", "dsn", "salt"}
@@ -75,7 +68,8 @@ class Redactor:
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
-        forms = {form: name for name, value in (values or {}).items() for form in _forms(value)}
+        forms = {form: name for name, value in (values or {}).items() for form in spelt(value)}
+        self._disguises = Disguises(values or {})
         names = dict.fromkeys((*forms.values(), *(shape.name for shape in SHAPES)))
         self._labels = {name: _label(name, n, forms) for n, name in enumerate(names, 1)}
         # Longest first: a form that holds another one is taken whole.
@@ -86,13 +80,29 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without known values, in any of their forms, and without secret-shaped parts."""
-        # Again after every change: what stands beside a replacement may be a secret of its own.
-        for _ in range(MAX_ROUNDS):
-            clean = self._once(text)
-            if clean == text:
-                return clean
-            text = clean
-        return self._bluntly(text)
+        return self._until_clean(text, self._once)
+
+    def known(self, text: str) -> str:
+        """The text without known values, in any of their forms; what only looks like a secret stays.
+
+        For what is worked with: code that an agent writes may well hold something of a secret's shape.
+        """
+        return self._until_clean(text, self._known_once)
+
+    def known_json(self, value: JsonValue) -> JsonValue:
+        """The JSON value without known values, in strings, keys and numbers."""
+        match value:
+            case str():
+                return self.known(value)
+            case list():
+                return [self.known_json(item) for item in value]
+            case dict():
+                return {self.known(key): self.known_json(item) for key, item in value.items()}
+            case bool() | None:
+                return value
+            case int() | float():
+                plain = str(value)
+                return self.known(plain) if self._knows(plain) else value
 
     def json(self, value: JsonValue) -> JsonValue:
         """The JSON value with every string, key and number redacted."""
@@ -123,11 +133,25 @@ class Redactor:
     def _knows(self, text: str) -> bool:
         return any(form in text for form, _ in self._forms)
 
+    def _until_clean(self, text: str, once: Callable[[str], str]) -> str:
+        # Again after every change: what stands beside a replacement may be a secret of its own.
+        for _ in range(MAX_ROUNDS):
+            clean = once(text)
+            if clean == text:
+                return clean
+            text = clean
+        return self._bluntly(text)
+
     def _once(self, text: str) -> str:
+        known = self._known_once(text)
+        clean = self._outside(known, self._shapeless)
+        return clean if clean == known else self._known_once(clean)
+
+    def _known_once(self, text: str) -> str:
         for form, label in self._forms:
             if form in text:
                 text = self._outside(text, partial(_swap, form=form, label=label))
-        text = self._outside(text, self._cut)
+        text = self._outside(text, self._undisguised)
         # A value may begin in one replacement and end after it; then the replacement goes as well.
         return self._bluntly(text) if self._knows(text) else text
 
@@ -137,10 +161,16 @@ class Redactor:
                 text = text.replace(form, "")
         return text
 
-    def _cut(self, text: str) -> str:
+    def _shapeless(self, text: str) -> str:
+        return self._cut(text, shaped(text))
+
+    def _undisguised(self, text: str) -> str:
+        return self._cut(text, self._disguises.found(text))
+
+    def _cut(self, text: str, spots: Iterable[Spot]) -> str:
         parts: list[str] = []
         end = 0
-        for spot in sorted(shaped(text), key=lambda spot: (spot.start, -spot.end)):
+        for spot in sorted(spots, key=lambda spot: (spot.start, -spot.end)):
             if spot.start >= end:
                 parts += [text[end : spot.start], self._labels[spot.name]]
                 end = spot.end
@@ -163,49 +193,5 @@ def _swap(text: str, *, form: str, label: str) -> str:
 def _label(name: str, number: int, forms: Iterable[str]) -> str:
     """What stands for a secret; its name, unless that would give a known value away."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    labels = (f"{_HEAD}{plain}]", f"{_HEAD}{number}]")
+    labels = (f"{HEAD}{plain}]", f"{HEAD}{number}]")
     return next((label for label in labels if not any(form in label for form in forms)), "")
-
-
-def _forms(value: str) -> frozenset[str]:
-    """Every spelling of a value that is long enough to be removed."""
-    whole = value.strip()
-    lines = whole.split("\n") if "\n" in whole else []
-    parts = (whole, *(line.strip() for line in lines if len(line.strip()) >= MIN_LINE))
-    usable = (part for part in parts if len(part) >= MIN_LENGTH and part not in _HEAD)
-    spelt = (form for part in usable for form in _spellings(part))
-    return frozenset(form for form in spelt if len(form) >= MIN_LENGTH and form not in _HEAD)
-
-
-def _spellings(value: str) -> Iterator[str]:
-    raw = value.encode("utf-8", "surrogateescape")
-    yield value
-    yield from (raw.hex(), raw.hex().upper())
-    yield from _in_json(value)
-    yield from _in_url(raw)
-    yield from _in_base64(raw)
-    yield from (repr(value)[1:-1], html.escape(value), html.escape(value, quote=False))
-    yield shlex.quote(value).strip("'")
-
-
-def _in_json(value: str) -> Iterator[str]:
-    """In a JSON string, and in a JSON string inside a JSON string."""
-    for ascii_only in (True, False):
-        once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        twice = json.dumps(once, ensure_ascii=ascii_only)[1:-1]
-        yield from (once, once.replace("/", "\\/"), twice)
-
-
-def _in_url(raw: bytes) -> Iterator[str]:
-    for safe in ("", "/", "!'()*~", "/!'()*~:;,@&=+$?#"):
-        upper = quote(raw, safe=safe)
-        lower = re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), upper)
-        yield from (upper, lower, upper.replace("%20", "+"), lower.replace("%20", "+"))
-
-
-def _in_base64(raw: bytes) -> Iterator[str]:
-    """On its own, and the part that stays the same where the value stands inside longer data."""
-    yield from (encode(raw).decode().rstrip("=") for encode in _BASE64)
-    for shift, first in ((0, 0), (1, 2), (2, 3)):
-        last = (shift + len(raw)) * 8 // 6
-        yield from (encode(b"\0" * shift + raw).decode()[first:last] for encode in _BASE64)

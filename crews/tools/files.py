@@ -260,6 +260,8 @@ def _changed(args: EditFileArgs, workspace: Workspace) -> FileChange:
             f"the text occurs {len(places)} times in `{path}`, at lines {shown}; "
             "give more of the text around it, or set replace_all"
         )
+    # Known before it is made: a thousand places and a text of megabytes would be gigabytes.
+    _check_size(len(before) + len(places) * (len(new) - len(old)), path)
     return FileChange(path, before, _fit(before.replace(old, new), path))
 
 
@@ -297,9 +299,13 @@ def _nearly(text: str, old: str) -> str:
 def _fit(text: str, path: str) -> str:
     if "\0" in text:
         raise ToolError("the text holds a NUL character; only text files can be written")
-    if len(encode(text)) > READ_LIMIT:
-        raise ToolError(f"the text of `{path}` would be larger than {READ_LIMIT:,} bytes")
+    _check_size(len(encode(text)), path)
     return text
+
+
+def _check_size(size: int, path: str) -> None:
+    if size > READ_LIMIT:
+        raise ToolError(f"the text of `{path}` would be larger than {READ_LIMIT:,} bytes")
 
 
 def _as_judged(context: ToolContext, change: FileChange) -> None:

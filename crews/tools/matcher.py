@@ -17,6 +17,12 @@ Shown = tuple[str, int, bool, str]
 """Path, line number, did the line match, its text."""
 
 
+MEMORY = 1 << 30
+"""Bytes of address space."""
+MOST_SHOWN = 1_000_000
+"""Characters of all lines that are shown."""
+
+
 def matching(pattern: re.Pattern[str], lines: list[str], cap: int) -> Iterator[int]:
     """Indices of the lines that match; a line longer than `cap` is never looked at."""
     return (n for n, line in enumerate(lines) if len(line) <= cap and pattern.search(line))
@@ -58,7 +64,7 @@ def main() -> None:
     _limit_cpu(seconds)
     pattern = re.compile(pattern_text, re.IGNORECASE if ignore_case else 0)
     answer: list[Shown] = []
-    left, more = limit, False
+    left, more, room = limit, False, MOST_SHOWN
     for row in sys.stdin:
         path, text = json.loads(row)
         lines = lines_of(text)
@@ -69,7 +75,12 @@ def main() -> None:
                 break
             hits.append(hit)
         left -= len(hits)
-        answer += shown(path, lines, hits, context)
+        for line in shown(path, lines, hits, context):
+            room -= len(line[3])
+            if room < 0:
+                more = True
+                break
+            answer.append(line)
         if more:
             break
     sys.stdin.close()
@@ -82,6 +93,7 @@ def _limit_cpu(seconds: int) -> None:
     except ImportError:
         return  # no such limit on this system; the caller's own clock still holds
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from crews.safety.action import Action, Verdict
 from crews.safety.known import UNDECLARED
 from crews.safety.redact import Redactor
 from crews.tools import evidence
-from crews.tools.results import clip, plain
+from crews.tools.results import clip, shortened
 from crews.tools.seat import AnyTool, Seat
 
 MASKED = "[secret]"
@@ -106,7 +106,7 @@ class CallLog:
         facts: Mapping[str, list[str]] | None = None,
     ) -> CallRow:
         """The call has come to its end; `text` is what the model is told, and `heard` whose words it is."""
-        text = self.redactor.text(plain(evidence.edit_note(call, self.journal.store) + text))
+        text = shortened(evidence.edit_note(call, self.journal.store) + text, self.redactor.text)
         shown, whole = clip(text, call)
         more: dict[str, JsonValue] = {
             name: [self.redactor.text(value) for value in values]

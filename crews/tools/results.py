@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from crews.records.rows import CallRow
+from crews.safety.bounds import LARGEST_RESULT, LONGEST_SECRET
 from crews.safety.known import ENGINES_OWN
 from crews.tools.base import Args, Tool, ToolContext, ToolError, ToolResult
 
@@ -56,6 +57,16 @@ class ReadResult(Tool[ReadResultArgs]):
 def plain(text: str) -> str:
     """The text with an escape for what neither the journal nor a request can hold."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def shortened(text: str, clean: Callable[[str], str]) -> str:
+    """A result as it is kept: no more than `LARGEST_RESULT`, and cleaned before it is cut."""
+    left_out = len(text) - LARGEST_RESULT
+    cleaned = clean(plain(text[: LARGEST_RESULT + LONGEST_SECRET]))
+    if left_out <= 0:
+        return cleaned
+    note = f"\n[{left_out:,} more characters were not kept: ask for less at a time]"
+    return cleaned[:LARGEST_RESULT] + note
 
 
 def clip(text: str, call: CallRow) -> tuple[str, str | None]:

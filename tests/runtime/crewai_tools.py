@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crewai.tools import BaseTool
@@ -106,3 +107,14 @@ listed = Declared(crews_idempotency_key=["text"])
 counting = Declared(crews_idempotency_key="number")
 short = Short(crews_idempotency_key="amount")
 no_tool = "a text"
+
+
+class Sleeper(BaseTool):
+    """Never answers."""
+
+    name: str = "sleeper"
+    description: str = "Sleeps."
+
+    def _run(self) -> str:
+        time.sleep(60)
+        return "awake"

@@ -144,3 +144,11 @@ def test_an_interrupted_call_without_a_key_is_not_made_again(bench: Bench) -> No
     bench.dies_in(call, tool, after=True)
     review = bench.taken_over().waits(bench.now(call), tool)
     assert (review.kind, review.about["arguments"]) == ("unknown", {"thing": "it"})
+
+
+def test_a_tool_that_never_answers_is_given_up(context: ToolContext) -> None:
+    from crews.runtime.foreign import load_foreign
+
+    tool = load_foreign(f"{HERE}:Sleeper", Path("storage"), seconds=0.2)
+    with pytest.raises(ToolError, match=r"no answer after 0.2 s.*not known"):
+        run(tool, context)

@@ -7,9 +7,19 @@ import asyncio
 import pytest
 
 from crews.records.rows import CallRow
+from crews.safety.bounds import LARGEST_RESULT
+from crews.safety.redact import Redactor
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.copying import make_workspace
-from crews.tools.results import PIECE, RESULT_LIMIT, ReadResult, ReadResultArgs, clip, plain
+from crews.tools.results import (
+    PIECE,
+    RESULT_LIMIT,
+    ReadResult,
+    ReadResultArgs,
+    clip,
+    plain,
+    shortened,
+)
 
 WHOLE = "".join(f"{n:07},\n" for n in range(4000))
 KEPT = {("/1.0", 3, 2): WHOLE, ("/1.0", 4, 0): "short"}
@@ -88,3 +98,15 @@ def _call(turn: int, place: int) -> CallRow:
         whole_result=None, is_error=False, review="", epoch=1, expected="", started_at=None,
         ended_at=None,
     )  # fmt: skip
+
+
+def test_a_result_without_end_is_cleaned_and_cut() -> None:
+    secret = "kX93-Lq0_zzT"
+    text = "a" * (LARGEST_RESULT - 5) + secret + "b" * 5_000_000
+
+    kept = shortened(text, Redactor({"A": secret}).known)
+
+    assert secret[:6] not in kept
+    assert len(kept) < LARGEST_RESULT + 100
+    assert kept.endswith("more characters were not kept: ask for less at a time]")
+    assert shortened("short", str) == "short"
