@@ -1,8 +1,8 @@
 """What do a commit's authors say that it touches? From its subject line alone, by a fixed vocabulary.
 
 The vocabulary and the lists of packages were written down before any result was seen, and are not changed
-to improve one. A subject is cut into lower-case words at `_`, at capitals and at everything that is no letter or
-digit; a phrase is looked for in those words.
+to improve one. A subject is cut into lower-case words at everything that is no letter or digit, once with and
+once without a cut at capitals; a phrase is looked for in both.
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ OTHER_SOFTWARE = frozenset(
 )
 
 _CUT = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
+_PLAIN = re.compile(r"[A-Za-z0-9]+")
 _PHRASES = {name: re.compile(rf" (?:{words}) ") for name, words in VOCABULARY.items()}
 
 
 def labels(subject: str) -> frozenset[str]:
     """The categories that the subject line names."""
-    words = f" {' '.join(_CUT.findall(subject)).lower()} "
+    plain = " ".join(_PLAIN.findall(subject)).lower()
+    words = f" {' '.join(_CUT.findall(subject)).lower()} | {plain} "
     return frozenset(name for name, phrases in _PHRASES.items() if phrases.search(words))
