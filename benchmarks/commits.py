@@ -7,6 +7,7 @@ fetched. A patch counts as a commit where it has a subject line and a diff.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -25,7 +26,7 @@ MAX_PATCH = 400_000
 _ARCHIVES = "*.debian.tar.*"
 _ONE_SUBJECT = re.compile(r"^Subject:\s*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _TAG = re.compile(r"^(?:\s*\[[^\]]*\])+\s*|^\s*CVE-\d+-\d+:?\s*", re.IGNORECASE)
-_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)")
 _FILE = re.compile(r"^--- (\S+).*\n\+\+\+ (\S+).*$", re.MULTILINE)
 _NO_CODE = re.compile(
     r"(?i)(?:^|/)(?:docs?|documentation|man|manual|locale|po|translations?|i18n|l10n|debian|changelogs?|releasenotes"
@@ -139,10 +140,8 @@ def _commit(package: str, name: str, text: str) -> Commit | None:
 
 def _plain(subject: str) -> str:
     joined = " ".join(subject.split())
-    try:
+    with contextlib.suppress(ValueError, LookupError):
         joined = str(make_header(decode_header(joined)))
-    except (ValueError, LookupError):
-        pass
     return _TAG.sub("", _TAG.sub("", joined)).strip()
 
 
@@ -164,7 +163,10 @@ def _changes(text: str) -> Iterator[FileChange]:
 
 
 def _sides(body: str) -> tuple[list[str], list[str]]:
-    """Both sides of a file's hunks, each hunk set apart by more lines than count as its surroundings."""
+    """Both sides of a file's hunks, set apart by more lines than count as surroundings, each below its header.
+
+    The header is the line of the file that names the function around a hunk.
+    """
     old: list[str] = []
     new: list[str] = []
     left = right = 0
@@ -174,6 +176,9 @@ def _sides(body: str) -> tuple[list[str], list[str]]:
             if old or new:
                 old += [""] * 4
                 new += [""] * 4
+            if hunk[5]:
+                old.append(hunk[5])
+                new.append(hunk[5])
         elif left > 0 or right > 0:
             sign, rest = line[:1], line[1:]
             if sign in {"-", " ", ""}:

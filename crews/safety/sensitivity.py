@@ -6,21 +6,18 @@ Says which sensitive things a change *touches*, by path and by content; the tabl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
 from pydantic import JsonValue
 
 from crews.safety.action import FileChange, Finding
-from crews.safety.changed import LineDiff, around, changed_lines, lines_of
+from crews.safety.changed import LineDiff, around, changed_lines, headers, lines_of
 from crews.safety.content_rules import (
     CALLS,
     COMMANDS,
     PATTERNS,
     SQL_TEXT,
     TEST_NAMES,
-    WORDS,
     CallRule,
     PatternRule,
 )
@@ -28,6 +25,7 @@ from crews.safety.path_rules import PROSE, categories
 from crews.safety.paths import folded
 from crews.safety.python_code import PythonCode, parse, read
 from crews.safety.secret_shapes import shaped
+from crews.safety.wording import BESIDE, CHANGED, HEADER, Place, by_words
 from crews.teams.spec import CONTENT_CATEGORIES
 
 CATEGORIES = CONTENT_CATEGORIES
@@ -38,7 +36,6 @@ PER_CATEGORY = 5
 MAX_CHARS = 2_000
 """Characters of one line that a pattern sees at once."""
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
 _PYTHON = (".py", ".pyi")
 _ARGUMENT_CATEGORIES = frozenset({"sql", "secrets"})
 
@@ -81,7 +78,6 @@ def _of_change(change: FileChange) -> Iterator[Finding]:
     yield from _secrets(path, added)
     if folded(path).endswith(PROSE):
         return
-    yield from _path_words(path)
     yield from _of_code(change, diff, new)
     yield from _by_pattern(path, removed, PATTERNS, note="removed: ", but="tests_removed")
 
@@ -99,24 +95,28 @@ _PATH_WORDS = {
 }
 
 
-def _path_words(path: str) -> Iterator[Finding]:
-    kinds = dict.fromkeys(kind for word in _WORD.findall(path) for kind in _kinds(word.lower()))
-    for category, _ in kinds:
-        yield Finding(category, path, 0, f"the path is one of {_PATH_WORDS[category]}")
-
-
 def _of_code(change: FileChange, diff: LineDiff, new: tuple[str, ...]) -> Iterator[Finding]:
     """Findings in the changed lines of the new file, and in what was removed beside them."""
     near = around(diff.added, CONTEXT, len(new)) | around(diff.seams, CONTEXT - 1, len(new))
     code = _python(change, near)
-    wide = near if code is None else code.lines - code.docstrings
-    exact = diff.added if code is None else diff.added - code.docstrings
-    removed = {-number: _code_part(text) for number, text in diff.removed}
-    yield from _by_word(change.path, _numbered(new, wide))
-    yield from _by_word(change.path, removed)
+    idle = frozenset[int]() if code is None else code.docstrings
+    exact = diff.added - idle
+    around_it = headers(new, diff.added | diff.seams) if code is None else code.lines
+    yield from by_words(
+        change.path,
+        (
+            Place(CHANGED, (*_pairs(new, exact), *((-n, text) for n, text in diff.removed))),
+            Place(HEADER, _pairs(new, around_it - near - idle)),
+            Place(BESIDE, _pairs(new, near - diff.added - idle)),
+        ),
+    )
     yield from _by_pattern(change.path, _numbered(new, exact), PATTERNS)
     if code is not None:
         yield from _by_syntax(change.path, code, _statements_of(code, diff))
+
+
+def _pairs(lines: tuple[str, ...], numbers: Iterable[int]) -> tuple[tuple[int, str], ...]:
+    return tuple((n, lines[n - 1]) for n in sorted(numbers) if n <= len(lines))
 
 
 def _python(change: FileChange, near: frozenset[int]) -> PythonCode | None:
@@ -138,18 +138,6 @@ def _code_part(line: str) -> str:
     """The line without a comment that fills it: it explains, and does nothing."""
     text = line.lstrip()
     return "" if text.startswith("#") and not text.startswith("#[") else line
-
-
-def _by_word(path: str, lines: Lines) -> Iterator[Finding]:
-    for number, line in lines.items():
-        for word in _WORD.findall(line):
-            for category, detail in _kinds(word.lower()):
-                yield Finding(category, path, abs(number), f"{detail}: `{word}`")
-
-
-@lru_cache(maxsize=16_384)
-def _kinds(word: str) -> tuple[tuple[str, str], ...]:
-    return tuple((rule.category, rule.detail) for rule in WORDS if rule.stems.match(word))
 
 
 def _by_pattern(
