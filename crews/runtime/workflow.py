@@ -53,6 +53,7 @@ from crews.tools import registry
 from crews.tools.confining import sweep
 from crews.tools.copying import make_workspace, next_generation
 from crews.tools.gate import AnyTool, Gate
+from crews.tools.ownership import owners_of
 from crews.tools.sandbox import Sandbox, choose
 
 MOST_BREAKS = 3
@@ -223,6 +224,7 @@ async def _scene(
         listener=listener,
         slots=asyncio.Semaphore(team.policy.max_parallel),
         protected=protected_files(team, source),
+        owners=await asyncio.to_thread(owners_of, workspace),
         shift=shift,
     )
     scene.gate = Gate(
