@@ -64,6 +64,18 @@ PATTERNS: tuple[PatternRule, ...] = (
     ),
     _pattern(
         "permissions",
+        "writes files wherever others may have a say",
+        "extractall mktemp",
+        r"\.extractall\(|\bmktemp\(|shutil\.unpack_archive\(",
+    ),
+    _pattern(
+        "dependencies",
+        "fetches a model or data set",
+        "from_pretrained hf_hub snapshot_download load_dataset torch.hub",
+        r"\.from_pretrained\(|hf_hub_download\(|snapshot_download\(|\bload_dataset\(|torch\.hub\.load\(",
+    ),
+    _pattern(
+        "permissions",
         "switches a security warning off",
         "nosec nosemgrep noqa eslint-disable nolint codeql lgtm suppresswarnings gitleaks",
         r"(?i)#\s*nosec\b|nosemgrep|noqa:[^\n]{0,40}\bS\d{3}|eslint-disable[^\n]{0,60}security"
@@ -103,9 +115,9 @@ PATTERNS: tuple[PatternRule, ...] = (
     _pattern(
         "sql",
         "raw database access",
-        "raw executescript execute",
+        "raw executescript execute .extra(",
         r"(?i)\.(?:executescript|raw_?query|query_?raw(?:_?unsafe)?|execute_?raw(?:_?unsafe)?"
-        r"|from_?sql_?raw)\(|\braw_sql\b|\.objects\.raw\(|\.execute\w*\(\s*f[\"']"
+        r"|from_?sql_?raw)\(|\braw_sql\b|\bRawSQL\(|\.extra\(|\.objects\.raw\(|\.execute\w*\(\s*f[\"']"
         r"|\.(?:execute|query)\w*\(\s*`[^`\n]*\$\{",
     ),
     _pattern(
@@ -120,8 +132,9 @@ PATTERNS: tuple[PatternRule, ...] = (
     _pattern(
         "process",
         "runs data as code",
-        "eval exec pickle marshal yaml unserialize deserialize new function( __import__",
-        r"(?i)(?<![\w.])eval\(|(?<![\w.])exec\(|\bpickle\.loads?\(|\bmarshal\.loads?\("
+        "eval exec pickle marshal yaml unserialize deserialize new function( __import__ dill shelve torch .listen(",
+        r"(?i)^\s*(?:import|from)\s+(?:c?pickle|dill|shelve|marshal|jsonpickle)\b|read_pickle\(|\btorch\.load\("
+        r"|logging\.config\.listen\(|jsonpickle\.decode\(|(?<![\w.])eval\(|(?<![\w.])exec\(|\bpickle\.loads?\(|\bmarshal\.loads?\("
         r"|yaml\.(?:unsafe_load|load\((?![^\n]{0,80}SafeLoader))|\bunserialize\(|new\s+Function\("
         r"|BinaryFormatter|ObjectInputStream|\b__import__\(",
     ),
@@ -129,11 +142,12 @@ PATTERNS: tuple[PatternRule, ...] = (
         "network",
         "talks to the network",
         "requests httpx urllib aiohttp socket http fetch axios smtp ftp paramiko curl grpc reqwest "
-        "webclient",
+        "webclient telnet xmlrpc ghmi cgi snmp communitydata usmuserdata",
         r"\brequests\.(?:get|post|put|patch|delete|head|request|Session)\b|\bhttpx\.|\burllib3?\b"
         r"|\baiohttp\b|\bsocket\.|http\.client|\bfetch\(|\baxios\b|XMLHttpRequest|net/http"
         r"|\bhttp\.(?:Get|Post|NewRequest|ListenAndServe|createServer|request)\b|\breqwest\b|HttpClient"
-        r"|HttpURLConnection|\bWebClient\b|\bparamiko\b|\bsmtplib\b|\bftplib\b|\bcurl_(?:init|exec)"
+        r"|HttpURLConnection|\bWebClient\b|\bparamiko\b|\bsmtplib\b|\bftplib\b|\btelnetlib\b|\bxmlrpc\b|\bpyghmi\b|\bpysnmp\b|CommunityData\(|UsmUserData\("
+        r"|CGIHandler|\btwcgi\b|\bcurl_(?:init|exec)"
         r"|\bwebsockets?\b|\bgrpc\.|Net::HTTP|\bFaraday\b",
     ),
     _pattern(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import JsonValue
 
+from crews.safety import check_rules
 from crews.safety.action import FileChange, Finding
 from crews.safety.changed import LineDiff, around, changed_lines, headers, lines_of
 from crews.safety.content_rules import (
@@ -80,6 +81,8 @@ def _of_change(change: FileChange) -> Iterator[Finding]:
         return
     yield from _of_code(change, diff, new)
     yield from _by_pattern(path, removed, PATTERNS, note="removed: ", but="tests_removed")
+    yield from _by_pattern(path, added, check_rules.ADDED)
+    yield from _taken_away(path, added, removed)
 
 
 _PATH_WORDS = {
@@ -152,6 +155,14 @@ def _by_pattern(
                 yield Finding(rule.category, path, number, note + rule.detail)
 
 
+def _taken_away(path: str, added: Lines, removed: Lines) -> Iterator[Finding]:
+    """Checks that are gone: a kind of which more lines went than came."""
+    for rule in check_rules.REMOVED:
+        gone = tuple(_by_pattern(path, removed, (rule,)))
+        if gone and len(gone) > sum(1 for _ in _by_pattern(path, added, (rule,))):
+            yield from gone
+
+
 def _possible(rule: PatternRule, lower: str) -> bool:
     return not rule.needles or any(needle in lower for needle in rule.needles)
 
@@ -163,7 +174,7 @@ def _in_line(rule: PatternRule, line: str) -> bool:
 
 def _by_syntax(path: str, code: PythonCode, exact: frozenset[int]) -> Iterator[Finding]:
     for line, name in code.calls:
-        for rule in CALLS:
+        for rule in (*CALLS, *check_rules.CALLS):
             if _names(rule, name):
                 yield Finding(rule.category, path, line, f"{rule.detail}: `{name}`")
     for line, text in code.built:

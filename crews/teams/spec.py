@@ -36,6 +36,7 @@ CONTENT_CATEGORIES: tuple[str, ...] = (
     "process",
     "network",
     "tests_removed",
+    "checks_weakened",
     "team_files",
     "owned",
     "stated",
@@ -135,7 +136,7 @@ class Match(Frozen):
     """gitwildmatch globs over the paths that the action touches."""
     content: tuple[str, ...] = ()
     """Categories of `safety.sensitivity` (`auth`, `crypto`, `permissions`, `sql`, `secrets`, `ci`, `migration`,
-    `infrastructure`, `dependencies`, `process`, `network`, `tests_removed`, `team_files`,
+    `infrastructure`, `dependencies`, `process`, `network`, `tests_removed`, `checks_weakened`, `team_files`,
     `owned`: by a team for security, identity or access; `stated`: by the agent itself) or `regex:PATTERN`,
     judged on changed lines, arguments and commands."""
     labels: tuple[Label, ...] = ()
