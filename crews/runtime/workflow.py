@@ -50,10 +50,10 @@ from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools import registry
+from crews.tools.codeowners import owners_of
 from crews.tools.confining import sweep
 from crews.tools.copying import make_workspace, next_generation
 from crews.tools.gate import AnyTool, Gate
-from crews.tools.ownership import owners_of
 from crews.tools.sandbox import Sandbox, choose
 
 MOST_BREAKS = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import pairwise
 
 MAX_MIDDLE = 4_000
@@ -23,6 +24,7 @@ class LineDiff:
     """Lines of the new text next to which something was removed."""
 
 
+@lru_cache(maxsize=256)
 def lines_of(text: str | None) -> tuple[str, ...]:
     """The lines without their ends, split where Python's parser splits; empty for no text."""
     if not text:
@@ -31,6 +33,7 @@ def lines_of(text: str | None) -> tuple[str, ...]:
     return tuple(plain.removesuffix("\n").split("\n"))
 
 
+@lru_cache(maxsize=64)
 def changed_lines(before: str | None, after: str | None) -> LineDiff:
     """The difference of two texts; `None` is a file that does not exist."""
     old, new = lines_of(before), lines_of(after)

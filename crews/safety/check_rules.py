@@ -58,7 +58,7 @@ ADDED: tuple[PatternRule, ...] = (
     ),
     _rule(
         "a safety option is switched off",
-        "autoaddpolicy warningpolicy false off none no 0 disabled permissive unconfined privileged insecure unsafe allow root",
+        "false off none no 0 disabled permissive unconfined privileged insecure curl policy",
         r"(?i)(?:\b|_)(?:secure|http_?only|same_?site|strict|hsts\w*|validate\w*|verify\w*|sanitize\w*|check\w*|csp\w*"
         r"|x_?frame\w*|host_?key_?check\w*|strict_?host_?key_?checking|safe_?mode|enforce\w*|require_?\w+|protect\w*"
         r"|security\w*)[\"']?\s*(?:[:=]|=>|\s)\s*[\"']?(?:False|off|none|no|0|disabled)\b"

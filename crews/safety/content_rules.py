@@ -171,6 +171,22 @@ TEST_NAMES = re.compile(
     r"""[ \t]*(?:pub[ ]+|async[ ]+)*fn[ ]+(\w+)"""
 )
 """Names of tests in Python, JavaScript and Ruby, Go, Java and C#, Rust."""
+TEST_MARKS = (
+    *(
+        "def test",
+        "test(",
+        "test ",
+        "test.",
+        "it(",
+        "it ",
+        "it.",
+        "describe",
+        "specify",
+        "scenario",
+    ),
+    *("func Test", "func Fuzz", "func Benchmark", "Test", "Fact", "Theory", "test]"),
+)
+"""Text without any of these holds no such name."""
 
 SQL_TEXT = re.compile(
     r"(?is)\b(?:select\b.{1,400}?\bfrom|insert\s+into|update\b.{1,200}?\bset|delete\s+from"

@@ -52,20 +52,25 @@ class Entry:
     excludes: bool = False
     """`!pattern`: nobody's in its section, whatever other lines say."""
 
-    def covers(self, path: str) -> bool:
-        """Is the line about the path? One that gives owners is, whatever way the path is spelt."""
+    def covers(self, path: str, forgiving: str) -> bool:
+        """Is the line about the path? One that gives owners is, whatever way the path is spelt.
+
+        Args:
+            path: The path, cleaned.
+            forgiving: The same, folded.
+        """
         pattern = _compiled(self.pattern, self.anchored)
-        if pattern.fullmatch(clean(path)):
+        if pattern.fullmatch(path):
             return True
         loosely = bool(self.owners) and not self.excludes
         return loosely and bool(
-            _compiled(self.pattern.casefold(), self.anchored).fullmatch(folded(path))
+            _compiled(self.pattern.casefold(), self.anchored).fullmatch(forgiving)
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Owners:
-    """A CODEOWNERS file, as it was when the run began."""
+    """A CODEOWNERS file, as it was when the run began. Two of them are never equal: it is looked up by itself."""
 
     entries: tuple[Entry, ...] = ()
 
@@ -76,13 +81,7 @@ class Owners:
 
     def deciding(self, path: str) -> tuple[Entry, ...]:
         """The line of each section that decides about the path."""
-        last: dict[str, Entry] = {}
-        excluded: set[str] = set()
-        for entry in self.entries:
-            if entry.covers(path):
-                last[entry.section] = entry
-                excluded |= {entry.section} if entry.excludes else set()
-        return tuple(entry for section, entry in last.items() if section not in excluded)
+        return _deciding(self, path)
 
     def guards(self, path: str) -> tuple[str, ...]:
         """Those of the owners whose name, or whose section's, speaks of security or of who may do what."""
@@ -93,6 +92,18 @@ class Owners:
             if _guards(entry.section) or _guards(owner)
         )
         return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=1_024)
+def _deciding(owners: Owners, path: str) -> tuple[Entry, ...]:
+    plain, forgiving = clean(path), folded(path)
+    last: dict[str, Entry] = {}
+    excluded: set[str] = set()
+    for entry in owners.entries:
+        if entry.covers(plain, forgiving):
+            last[entry.section] = entry
+            excluded |= {entry.section} if entry.excludes else set()
+    return tuple(entry for section, entry in last.items() if section not in excluded)
 
 
 NOBODY: Final = Owners()

@@ -175,27 +175,24 @@ PATHS: tuple[PathRule, ...] = (
         "dependencies",
         names=_names(
             """
-            pyproject.toml setup.py setup.cfg pipfile pipfile.lock poetry.lock uv.lock pdm.lock
-            pylock.toml environment.yml environment.yaml conda-lock.yml pixi.toml pixi.lock
-            package.json package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml
-            pnpm-workspace.yaml bun.lock bun.lockb deno.json deno.jsonc deno.lock .npmrc .yarnrc
-            .yarnrc.yml bower.json lerna.json gemfile gemfile.lock gems.rb gems.locked go.mod
-            go.sum go.work go.work.sum cargo.toml cargo.lock pom.xml build.gradle
-            build.gradle.kts settings.gradle settings.gradle.kts gradle.properties
-            gradle.lockfile libs.versions.toml gradle-wrapper.properties build.sbt plugins.sbt
-            composer.json composer.lock packages.config packages.lock.json
-            directory.packages.props directory.build.props nuget.config mix.exs mix.lock
-            pubspec.yaml pubspec.lock package.swift package.resolved podfile podfile.lock
-            cartfile cartfile.resolved vcpkg.json conanfile.txt conanfile.py workspace
-            workspace.bazel module.bazel module.bazel.lock .gitmodules rebar.config rebar.lock
-            stack.yaml stack.yaml.lock renv.lock manifest.toml project.toml renovate.json
-            renovate.json5 .renovaterc dependabot.yml dependabot.yaml pip.conf .tool-versions
-            mise.toml .mise.toml .python-version .nvmrc .node-version rust-toolchain.toml
-            ivy.xml project.clj deps.edn shard.yml dub.json elm.json opam
+            pyproject.toml setup.py setup.cfg pipfile pipfile.lock poetry.lock uv.lock pdm.lock pylock.toml
+            environment.yml environment.yaml conda-lock.yml pixi.toml pixi.lock package.json package-lock.json
+            npm-shrinkwrap.json yarn.lock pnpm-lock.yaml pnpm-workspace.yaml bun.lock bun.lockb deno.json
+            deno.jsonc deno.lock .npmrc .yarnrc .yarnrc.yml bower.json lerna.json gemfile gemfile.lock gems.rb
+            gems.locked go.mod go.sum go.work go.work.sum cargo.toml cargo.lock pom.xml build.gradle
+            build.gradle.kts settings.gradle settings.gradle.kts gradle.properties gradle.lockfile
+            libs.versions.toml gradle-wrapper.properties build.sbt plugins.sbt composer.json composer.lock
+            packages.config packages.lock.json directory.packages.props directory.build.props nuget.config
+            mix.exs mix.lock pubspec.yaml pubspec.lock package.swift package.resolved podfile podfile.lock
+            cartfile cartfile.resolved vcpkg.json conanfile.txt conanfile.py workspace workspace.bazel
+            module.bazel module.bazel.lock .gitmodules rebar.config rebar.lock stack.yaml stack.yaml.lock
+            renv.lock manifest.toml project.toml renovate.json renovate.json5 .renovaterc dependabot.yml
+            dependabot.yaml pip.conf .tool-versions mise.toml .mise.toml .python-version .nvmrc .node-version
+            rust-toolchain.toml ivy.xml project.clj deps.edn shard.yml dub.json elm.json opam
             maven-wrapper.properties jsr.json importmap.json importmap.rb verification-metadata.xml
-            paket.dependencies paket.lock global.json cabal.project cabal.project.freeze shard.lock dune-project
-            dependencies.scala brewfile brewfile.lock.json cpanfile cpanfile.snapshot meta.json buf.lock buf.yaml
-            description flake.lock bazel.lock
+            paket.dependencies paket.lock global.json cabal.project cabal.project.freeze shard.lock
+            dune-project dependencies.scala brewfile brewfile.lock.json cpanfile cpanfile.snapshot meta.json
+            buf.lock buf.yaml description flake.lock bazel.lock
             """
         ),
         endings=_parts(
@@ -251,9 +248,9 @@ PATHS: tuple[PathRule, ...] = (
         "team_files",
         names=_names(
             """
-            agents.yaml tasks.yaml policy.yaml agents.md claude.md gemini.md .mcp.json mcp.json
-            .cursorrules .windsurfrules copilot-instructions.md .aider.conf.yml agents.override.md claude.local.md .clinerules skill.md
-            .goosehints .aiderignore
+            agents.yaml tasks.yaml policy.yaml agents.md claude.md gemini.md .mcp.json mcp.json .cursorrules
+            .windsurfrules copilot-instructions.md .aider.conf.yml agents.override.md claude.local.md
+            .clinerules skill.md .goosehints .aiderignore
             """
         ),
         folders=_parts(

@@ -7,6 +7,7 @@ Says which sensitive things a change *touches*, by path and by content; the tabl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -18,6 +19,7 @@ from crews.safety.content_rules import (
     COMMANDS,
     PATTERNS,
     SQL_TEXT,
+    TEST_MARKS,
     TEST_NAMES,
     CallRule,
     PatternRule,
@@ -53,7 +55,7 @@ def findings(
     Arguments are looked through for secrets, and for SQL where there is no change and no command,
     whose text they would only repeat. A finding without a file has an empty path.
     """
-    found = [finding for change in changes for finding in _of_change(change)]
+    found = [finding for change in changes for finding in _in_file(change)]
     found += _removed_tests(changes)
     found += _of_command(command)
     found += _of_arguments(arguments or {}, secrets_only=bool(changes or command))
@@ -67,6 +69,12 @@ def _bounded(found: Iterable[Finding]) -> Iterator[Finding]:
         counts[key] = counts.get(key, 0) + 1
         if counts[key] <= PER_CATEGORY:
             yield finding
+
+
+@lru_cache(maxsize=64)
+def _in_file(change: FileChange) -> tuple[Finding, ...]:
+    """A change is judged when it is made, when it is decided on, and with the change set."""
+    return tuple(_of_change(change))
 
 
 def _of_change(change: FileChange) -> Iterator[Finding]:
@@ -197,17 +205,19 @@ def _secrets(path: str, lines: Lines) -> Iterator[Finding]:
 
 def _removed_tests(changes: tuple[FileChange, ...]) -> Iterator[Finding]:
     """Tests that are in no file any more, wherever they were moved to."""
-    kept = {name for change in changes for name, _ in _tests(change.after)}
-    for change in changes:
-        for name, line in _tests(change.before):
-            if name not in kept:
-                yield Finding("tests_removed", change.path, line, f"the test `{name}` is gone")
+    before = [(change.path, test) for change in changes for test in _tests(change.before)]
+    kept = {name for change in changes if before for name, _ in _tests(change.after)}
+    for path, (name, line) in before:
+        if name not in kept:
+            yield Finding("tests_removed", path, line, f"the test `{name}` is gone")
 
 
-def _tests(text: str | None) -> Iterator[tuple[str, int]]:
-    for match in TEST_NAMES.finditer(text or ""):
-        name = next(group for group in match.groups() if group)
-        yield name, (text or "").count("\n", 0, match.start()) + 1
+@lru_cache(maxsize=64)
+def _tests(text: str | None) -> tuple[tuple[str, int], ...]:
+    if not text or not any(mark in text for mark in TEST_MARKS):
+        return ()
+    found = ((m, next(g for g in m.groups() if g)) for m in TEST_NAMES.finditer(text))
+    return tuple((name, text.count("\n", 0, m.start()) + 1) for m, name in found)
 
 
 def _of_command(command: str) -> Iterator[Finding]:
