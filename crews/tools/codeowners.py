@@ -13,7 +13,7 @@ from crews.tools.workspace import Workspace
 def owners_of(workspace: Workspace) -> Owners:
     """The owners, never from what agents have changed. Where the file cannot be read, all is owned."""
     for path, dialect in LOCATIONS:
-        if not (workspace.base / path).is_symlink() and not (workspace.base / path).exists():
+        if not _is_there(workspace, path):
             continue
         try:
             text = read_bytes(workspace.base, path, MAX_CHARS).decode("utf-8-sig", "replace")
@@ -22,3 +22,9 @@ def owners_of(workspace: Workspace) -> Owners:
             return unreadable()
         return parse(text, dialect)
     return NOBODY
+
+
+def _is_there(workspace: Workspace, path: str) -> bool:
+    """A link counts, also one that was not copied because it leads out of the folder."""
+    roots = [workspace.base] if workspace.source is None else [workspace.base, workspace.source]
+    return (workspace.base / path).exists() or any((root / path).is_symlink() for root in roots)
