@@ -214,7 +214,17 @@ _SHOWN: dict[ReviewKind, frozenset[str]] = {
         }
     ),
     "change_set": frozenset(
-        {"summary", "reviewed_by", "owners", "folder", "apply", "files", "collected", "diff", "rules"}
+        {
+            "summary",
+            "reviewed_by",
+            "owners",
+            "folder",
+            "apply",
+            "files",
+            "collected",
+            "diff",
+            "rules",
+        }
     ),
     "plan": frozenset({"steps", "in_force", "tool", "effect", "arguments"}),
     "question": frozenset({"question", "context", "escalated"}),

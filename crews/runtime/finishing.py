@@ -129,8 +129,6 @@ class FinishTool(Tool[FinishArgs]):
             summary=args.summary, confidence=args.confidence, open_questions=args.open_questions
         )
 
-    # -- the task's `output_file` -------------------------------------------------------------
-
     def _write_report(self, text: str) -> None:
         if self._output_file:
             self._scene.workspace.write_text(self._output_file, f"{text}\n")
