@@ -1,4 +1,4 @@
-"""What does judging cost? Medians of looking at a change and of redacting a text.
+"""What does judging cost? Medians of looking at a change, of the gate's verdict, and of redacting a text.
 
 uv run python benchmarks/safety.py
 """
@@ -15,20 +15,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from crews.safety.action import FileChange
+from crews.safety.action import Action, FileChange, Standing
+from crews.safety.owners import parse
+from crews.safety.policy import judge
 from crews.safety.redact import Redactor
 from crews.safety.sensitivity import findings
+from crews.teams.spec import Effect, Match, PolicySpec, Rule
 
 ROOT = Path(__file__).parent.parent
 
 
 def seconds(work: Callable[[], object], rounds: int = 15) -> float:
-    """Median seconds of one call."""
+    """Median seconds of processor time of one call: other work on the machine counts little."""
     times: list[float] = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return statistics.median(times)
 
 
@@ -50,6 +53,69 @@ def encoded(text: str, values: Mapping[str, str]) -> str:
     return "\n".join(pieces)
 
 
+def a_policy(rules: int) -> PolicySpec:
+    """So many rules of every kind, few of which match."""
+    kinds = (
+        Match(path=("src/part{n}/**", "!src/part{n}/docs/**"), effect=("write",)),
+        Match(content=("auth", "crypto", "permissions")),
+        Match(tool=("tool_{n}*",), agent=("agent{n}",)),
+        Match(content=("regex:DROP TABLE part{n}",)),
+        Match(owners=("@org/team{n}",)),
+    )
+    made = (
+        Rule(
+            name=f"rule-{n}",
+            ruling="ask",
+            at="change_set",
+            when=_numbered(kinds[n % len(kinds)], n),
+        )
+        for n in range(rules)
+    )
+    return PolicySpec(rules=tuple(made))
+
+
+def _numbered(when: Match, n: int) -> Match:
+    return Match.model_validate_json(when.model_dump_json().replace("{n}", str(n)))
+
+
+def an_action(effect: Effect, text: str, n: int) -> Action:
+    """An action as a tool of that effect has it; each number is another path, and another text."""
+    path = f"src/part7/app{n}.py"
+    before = f"{text}\nnumber = {n}\n"
+    change = FileChange(path, before, before.replace("return", "return  # changed", 1))
+    return Action(
+        tool="write_file",
+        effect=effect,
+        agent="ann",
+        duty="worker",
+        thread="/",
+        arguments={"path": path, "url": f"https://example.org/{n}"},
+        paths=(path,),
+        changes=(change,) if effect == "write" else (),
+        command=f"pytest -q tests/{n} && ls -la src" if effect == "execute" else "",
+    )
+
+
+def verdicts(rules: int) -> dict[str, float]:
+    """Milliseconds of one verdict by the kind of action: on what is new, and on what was judged before."""
+    policy, text = a_policy(rules), (ROOT / "crews" / "safety" / "policy.py").read_text("utf-8")
+    owners = parse("".join(f"/src/part{n}/ @org/team{n}\n" for n in range(100)), "github")
+    standing = Standing(
+        autonomy=2, granted_tools=frozenset({"write_file"}), sandbox="bubblewrap", owners=owners
+    )
+    effects: tuple[Effect, ...] = ("read", "write", "execute", "network", "external")
+    rows: dict[str, float] = {}
+    for effect in effects:
+        numbers = iter(range(rules * 1_000, 1_000_000))
+        new = seconds(
+            lambda e=effect, n=numbers: judge(policy, an_action(e, text, next(n)), standing), 51
+        )
+        again = seconds(lambda e=effect: judge(policy, an_action(e, text, 0), standing), 51)
+        rows[f"a verdict by {rules} rules, {effect}, ms"] = new * 1000
+        rows[f"the same action once more, {effect}, ms"] = again * 1000
+    return rows
+
+
 def main() -> int:
     """Measure and print."""
     changes = [a_change(p) for p in sorted((ROOT / "crews").rglob("*.py")) if p.stat().st_size]
@@ -57,8 +123,9 @@ def main() -> int:
     redactor = Redactor(values)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     coded = encoded(text, values)
-    looked = [seconds(lambda c=c: findings((c,)), 3) for c in changes]
-    rows = {
+    looked = [seconds(lambda c=c: findings((c,)), 1) for c in changes]
+    rows = {k: v for k, v in verdicts(1).items() if "rules" in k} | verdicts(100)
+    rows |= {
         "a change of one file, ms, median": statistics.median(looked) * 1000,
         "a change of one file, ms, slowest": max(looked) * 1000,
         "redaction, ms a KB": seconds(lambda: redactor.text(text)) * 1000 / (len(text) / 1024),

@@ -206,6 +206,7 @@ _SHOWN: dict[ReviewKind, frozenset[str]] = {
             "diff",
             "changes",
             "arguments",
+            "owners",
             "started_at",
             "terms",
             "origins",
@@ -213,7 +214,17 @@ _SHOWN: dict[ReviewKind, frozenset[str]] = {
         }
     ),
     "change_set": frozenset(
-        {"summary", "reviewed_by", "folder", "apply", "files", "collected", "diff", "rules"}
+        {
+            "summary",
+            "reviewed_by",
+            "owners",
+            "folder",
+            "apply",
+            "files",
+            "collected",
+            "diff",
+            "rules",
+        }
     ),
     "plan": frozenset({"steps", "in_force", "tool", "effect", "arguments"}),
     "question": frozenset({"question", "context", "escalated"}),
@@ -250,6 +261,7 @@ def _action(about: dict[str, Any]) -> Iterator[Part]:
     paths = (visible(path).replace("\n", "⟨U+000A⟩") for path in listed(about, "paths"))
     yield Part("list", "paths", "\n".join(paths))
     yield Part("list", "aimed at", "\n".join(aims(about)))
+    yield _owners(about)
     yield Part("code", "command", visible(text_of(about, "command")))
     yield Part("diff", "what it would change", visible(text_of(about, "diff")))
     if about.get("arguments"):
@@ -258,9 +270,14 @@ def _action(about: dict[str, Any]) -> Iterator[Part]:
     yield _fact("started", moment(started) if isinstance(started, float) else "")
 
 
+def _owners(about: dict[str, Any]) -> Part:
+    return _fact("owners by CODEOWNERS", one_line(", ".join(listed(about, "owners")), 400))
+
+
 def _change_set(about: dict[str, Any]) -> Iterator[Part]:
     yield Part("words", "summary (the team's words)", plain(text_of(about, "summary")))
     yield _fact("reviewed by", one_line(text_of(about, "reviewed_by")))
+    yield _owners(about)
     yield _fact("folder", visible(text_of(about, "folder")))
     applied = "applied to the folder" if about.get("apply") else "kept, not applied"
     yield _fact("on approval", f"the changes are {applied}")

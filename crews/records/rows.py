@@ -168,6 +168,8 @@ class HandOver(BaseModel):
     """Calls that show it, as the agent names them: `TURN.INDEX`."""
     confidence: float = 0.0
     open_questions: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    """What sensitive things the agent says that its work touches."""
     verdict: Literal["approve", "reject"] | None = None
     """A reviewer's judgement of the change set as it stood."""
 

@@ -15,7 +15,7 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow, HandOver, ThreadRow
 from crews.runtime.delivery import deliver
-from crews.runtime.handing import accepted, result_question
+from crews.runtime.handing import accepted, result_question, stated_in
 from crews.runtime.scene import Scene
 from crews.safety.action import Action, Finding, Verdict
 from crews.safety.known import ENGINES_OWN
@@ -129,8 +129,6 @@ class FinishTool(Tool[FinishArgs]):
             summary=args.summary, confidence=args.confidence, open_questions=args.open_questions
         )
 
-    # -- the task's `output_file` -------------------------------------------------------------
-
     def _write_report(self, text: str) -> None:
         if self._output_file:
             self._scene.workspace.write_text(self._output_file, f"{text}\n")
@@ -184,6 +182,7 @@ class FinishTool(Tool[FinishArgs]):
             arguments={},
             paths=tuple(f.path for f in changes.files),
             changes=changes.file_changes,
+            stated=stated_in(self._scene.journal.threads()),
         )
         thread = self._scene.journal.thread(self._path)
         if thread is None:
@@ -213,6 +212,7 @@ class FinishTool(Tool[FinishArgs]):
             "folder": options.source or "",
             "summary": args.summary,
             "reviewed_by": reviewed,
+            "owners": list(verdict.owners),
             "apply": options.apply,
             "collected": [
                 {"call": c.address, "rule": c.rule, "reason": c.reason} for c in collected
@@ -254,8 +254,6 @@ class FinishTool(Tool[FinishArgs]):
         """Who was to decide about the calls that were put off."""
         names = {name for c in collected for name in c.ruled_by}
         return tuple(r.role for r in self._scene.team.policy.rules if r.name in names)
-
-    # -- after the human ----------------------------------------------------------------------
 
     def _take_over(
         self, args: FinishArgs, context: ToolContext, review: ReviewRow,

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from crews.records.inbox import Question
 from crews.records.questions import Brief, ReviewRow
-from crews.records.rows import HandOver
+from crews.records.rows import HandOver, ThreadRow
 from crews.safety.bounds import LONG_TEXT, MOST_ENTRIES, SHORT_TEXT
 from crews.safety.known import ENGINES_OWN
 from crews.tools.base import Args, NeedsReview, Preview, Tool, ToolContext, ToolError, ToolResult
 
 Confidence = Annotated[float, Field(ge=0, le=1)]
-
-
 Entry = Annotated[str, Field(max_length=SHORT_TEXT)]
+Sensitive = Annotated[
+    tuple[Entry, ...],
+    Field(
+        max_length=MOST_ENTRIES,
+        description="what it touches, if so: auth, permissions, crypto, secrets, sql ...",
+    ),
+]
+"""Free words: a hand-over is not refused for the name of a category."""
 
 
 class HandOverArgs(Args):
@@ -36,6 +43,7 @@ class HandOverArgs(Args):
     ] = ()
     confidence: Confidence
     open_questions: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
+    sensitive: Sensitive = ()
 
 
 class ReviewArgs(HandOverArgs):
@@ -64,9 +72,9 @@ class HandOverTool(Tool[HandOverArgs]):
         self._asks = asks
 
     def preview(self, args: HandOverArgs, context: ToolContext) -> Preview:
-        """Policy may ask about low confidence."""
+        """Policy may ask about low confidence, and about what the agent calls sensitive."""
         del context
-        return Preview(confidence=args.confidence)
+        return Preview(confidence=args.confidence, stated=args.sensitive)
 
     async def run(self, args: HandOverArgs, context: ToolContext) -> ToolResult:
         """The end, once a human has accepted it where the task wants that."""
@@ -84,6 +92,12 @@ class HandOverTool(Tool[HandOverArgs]):
     def handover(self, args: HandOverArgs) -> HandOver:
         """The arguments are the hand-over."""
         return HandOver(**args.model_dump())
+
+
+def stated_in(threads: Iterable[ThreadRow]) -> tuple[str, ...]:
+    """What sensitive things those who have handed over say that their work touches."""
+    outcomes = (thread.outcome for thread in threads)
+    return tuple(dict.fromkeys(word for o in outcomes if o for word in o.sensitive))
 
 
 def result_question(summary: str, context: ToolContext) -> Question:

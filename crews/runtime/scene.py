@@ -17,6 +17,7 @@ from crews.runtime.models import Model
 from crews.runtime.shift import Shift
 from crews.safety.action import Standing
 from crews.safety.grants import narrow_level
+from crews.safety.owners import NOBODY, Owners
 from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import AgentSpec, TeamSpec
@@ -48,6 +49,8 @@ class Scene:
     shift: Shift = Shift()
     protected: tuple[str, ...] = ()
     """Globs of the team's own files, where they lie in the workspace."""
+    owners: Owners = NOBODY
+    """CODEOWNERS of the user's folder as it was copied."""
     clock: Clock = field(default_factory=Clock)
 
     def emit(self, kind: EventKind, **values: object) -> None:
@@ -94,6 +97,7 @@ class Scene:
                 amount=grant.amount,
                 spent=dollars(row.money),
                 sandbox=sandbox,
+                owners=self.owners,
                 protected=self.protected,
             )
 

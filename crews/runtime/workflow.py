@@ -50,6 +50,7 @@ from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
 from crews.tools import registry
+from crews.tools.codeowners import owners_of
 from crews.tools.confining import sweep
 from crews.tools.copying import make_workspace, next_generation
 from crews.tools.gate import AnyTool, Gate
@@ -220,6 +221,7 @@ async def _scene(
         listener=listener,
         slots=asyncio.Semaphore(team.policy.max_parallel),
         protected=protected_files(team, source),
+        owners=await asyncio.to_thread(owners_of, workspace),
         shift=shift,
     )
     scene.gate = Gate(

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from crews.safety.labels import Provenance
+from crews.safety.owners import NOBODY, Owners
 from crews.teams.spec import Duty, Effect, Ruling
 
 STRICTNESS: dict[Ruling, int] = {"allow": 0, "ask": 1, "deny": 2}
@@ -48,6 +49,8 @@ class Action:
     """A plan's: what it would grant beyond the plan that is in force; empty: nothing."""
     beside: tuple[dict[str, JsonValue], ...] = ()
     """What a human should see beside it: the steps of the plan in force."""
+    stated: tuple[str, ...] = ()
+    """What sensitive things the agent says that its work touches; it can only add to what is found."""
     delegation: bool = False
     """A supervisor's `plan` or `delegate`: at level 3 an `ask` on it stays an `ask`."""
 
@@ -66,6 +69,8 @@ class Finding:
     line: int
     """1-based line in the new file (the old one for a removal); 0: the path itself."""
     detail: str
+    stated: bool = False
+    """Nothing but the agent's own word for it: it counts where a rule restricts, never where one loosens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class Verdict:
     """Every role that an asking rule names: each of them must agree."""
     asking: tuple[str, ...] = ()
     """Every rule that asks, now or with the change set, those that ask now first; empty: nobody is asked."""
+    owners: tuple[str, ...] = ()
+    """Who owns the paths that it touches, by CODEOWNERS."""
     rules: tuple[str, ...] = ()
     """Every rule that ruled as strictly as `rule` did; `rule` is the first of them."""
 
@@ -106,5 +113,7 @@ class Standing:
     open."""
     amount: Decimal | None = None
     """The most that the plan grants for one amount; None: it names none."""
+    owners: Owners = NOBODY
+    """CODEOWNERS of the user's folder as it was when the run began."""
     protected: tuple[str, ...] = field(default=())
     """Paths that no agent may write, whatever the rules say (the team's own files)."""

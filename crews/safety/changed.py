@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import pairwise
 
 MAX_MIDDLE = 4_000
 """Lines between the first and last difference beyond which all of them count as changed."""
@@ -22,6 +24,7 @@ class LineDiff:
     """Lines of the new text next to which something was removed."""
 
 
+@lru_cache(maxsize=256)
 def lines_of(text: str | None) -> tuple[str, ...]:
     """The lines without their ends, split where Python's parser splits; empty for no text."""
     if not text:
@@ -30,6 +33,7 @@ def lines_of(text: str | None) -> tuple[str, ...]:
     return tuple(plain.removesuffix("\n").split("\n"))
 
 
+@lru_cache(maxsize=64)
 def changed_lines(before: str | None, after: str | None) -> LineDiff:
     """The difference of two texts; `None` is a file that does not exist."""
     old, new = lines_of(before), lines_of(after)
@@ -72,3 +76,24 @@ def around(numbers: Iterable[int], context: int, last: int) -> frozenset[int]:
     """The line numbers within `context` lines of the given ones, from 1 to `last`."""
     near = {n for at in numbers for n in range(at - context, at + context + 1)}
     return frozenset(n for n in near if 1 <= n <= last)
+
+
+def headers(lines: tuple[str, ...], numbers: Iterable[int]) -> frozenset[int]:
+    """The line above each of the given ones that begins at the margin, as `diff -p` shows it.
+
+    In most languages it names the function, class or section around them.
+    """
+    ordered = sorted({0, *numbers})
+    found: set[int] = set()
+    latest = 0
+    for start, at in pairwise(ordered):
+        span = range(max(start, 1), at)
+        latest = next((n for n in reversed(span) if _at_margin(lines[n - 1])), latest)
+        if latest:
+            found.add(latest)
+    return frozenset(found)
+
+
+def _at_margin(line: str) -> bool:
+    first = line[:1]
+    return first in {"_", "$"} or (first.isalpha() and not line.rstrip().endswith(":"))

@@ -38,8 +38,9 @@ def matches(rule: Rule, action: Action, standing: Standing, findings: tuple[Find
     return (
         _who_and_what(rule.when, action, loosens=loosens)
         and _labels(rule.when, action, loosens=loosens)
-        and _figures(rule.when, action, standing)
+        and _figures(rule.when, action, standing, loosens=loosens)
         and _paths(rule.when, action, loosens=loosens)
+        and _owners(rule.when, action, standing, loosens=loosens)
         and _content(rule.when, action, findings, loosens=loosens)
     )
 
@@ -70,13 +71,27 @@ def _labels(when: Match, action: Action, *, loosens: bool) -> bool:
     return held.issuperset(when.labels) if loosens else not held.isdisjoint(when.labels)
 
 
-def _figures(when: Match, action: Action, standing: Standing) -> bool:
+def _figures(when: Match, action: Action, standing: Standing, *, loosens: bool) -> bool:
     if when.cost_above is not None and not standing.spent > when.cost_above:
         return False
     if when.confidence_below is None:
         return True
+    if loosens:  # what an agent says of itself opens nothing
+        return False
     # Written so that a confidence which is no number counts as a low one.
     return action.confidence is not None and not action.confidence >= when.confidence_below
+
+
+def _owners(when: Match, action: Action, standing: Standing, *, loosens: bool) -> bool:
+    """Does one of the globs name an owner of a path; where it loosens, of each path?"""
+    if not when.owners:
+        return True
+    globs = [glob.casefold() for glob in when.owners]
+    held = [
+        any(fnmatchcase(o.casefold(), glob) for o in standing.owners.of(path) for glob in globs)
+        for path in touched(action)
+    ]
+    return bool(held) and (all(held) if loosens else any(held))
 
 
 def _paths(when: Match, action: Action, *, loosens: bool) -> bool:
@@ -97,7 +112,8 @@ def _content(when: Match, action: Action, findings: tuple[Finding, ...], *, loos
         raise ValueError(f"There is no content category {', '.join(sorted(unknown))}.")
     found = {finding.category for finding in findings}
     if loosens:
-        named = bool(found) and found <= categories
+        seen = any(not finding.stated for finding in findings)
+        named = seen and found <= categories
         return named or any(_covers(pattern, action) for pattern in patterns)
     return bool(found & categories) or any(_occurs(pattern, action) for pattern in patterns)
 

@@ -69,7 +69,13 @@ PATHS: tuple[PathRule, ...] = (
             lefthook.yml lefthook.yaml earthfile dagger.json .lgtm.yml .mergify.yml jenkinsfile
             semaphore.yml action.yml action.yaml tekton.yaml .copr .packit.yaml .packit.yml
             taskcluster.yml .taskcluster.yml .sourcehut.yml xcode-cloud.yml
-            sonar-project.properties
+            sonar-project.properties evergreen.yml fastfile tox.ini noxfile.py .golangci.yml .golangci.yaml
+            .golangci.toml .pylintrc ruff.toml .ruff.toml mypy.ini .mypy.ini pyrightconfig.json .flake8
+            pytest.ini codecov.yml .codecov.yml .coveragerc .bandit .semgrep.yml .semgrepignore .gitleaks.toml
+            .gitleaksignore .trivyignore .snyk .checkov.yml .checkov.yaml .tfsec.yml .hadolint.yaml .rubocop.yml
+            .rubocop_todo.yml phpstan.neon phpstan-baseline.neon psalm.xml .phpcs.xml phpunit.xml clippy.toml
+            .clang-tidy checkstyle.xml spotbugs.xml pmd.xml detekt.yml .credo.exs biome.json .yamllint
+            .eslintrc .eslintignore .eslintrc.json .eslintrc.js .eslintrc.cjs .eslintrc.yml
             """
         ),
         endings=_parts(".gitlab-ci.yml .gitlab-ci.yaml .jenkinsfile .gocd.yaml .gocd.json"),
@@ -79,12 +85,13 @@ PATHS: tuple[PathRule, ...] = (
             .circleci .buildkite .semaphore .teamcity .azure-pipelines .azuredevops
             azure-pipelines .woodpecker .builds .tekton bamboo-specs .harness zuul.d .zuul.d
             .husky .githooks .git-hooks concourse .jenkins jenkins jenkins-pipelines .ci .cirrus
-            .vela .dagger ci_scripts .kokoro .evergreen .pipelines .drone
+            .codefresh fastlane prow tekton .vela .dagger ci_scripts .kokoro .evergreen .pipelines .drone
             """
         ),
         pattern=re.compile(
             r"(?:^|/)(?:azure-pipelines[^/]*\.ya?ml|jenkinsfile[^/]*|cloudbuild[^/]*\.(?:ya?ml|json)"
-            r"|buildspec[^/]*\.ya?ml|ci/[^/]*(?:pipeline|task)[^/]*\.ya?ml|\.?ci/[^/]+\.(?:ya?ml|sh))$"
+            r"|buildspec[^/]*\.ya?ml|\.?ci/(?:[^/]+/)*[^/]+\.(?:ya?ml|sh)|\.github/[^/]+\.ya?ml|eslint\.config\.[cm]?[jt]s"
+            r"|(?:jest|vitest|playwright|cypress|karma)\.(?:conf|config)\.[cm]?[jt]s)$"
         ),
     ),
     PathRule(
@@ -94,22 +101,25 @@ PATHS: tuple[PathRule, ...] = (
             alembic.ini schema.prisma structure.sql schema.sql sqitch.plan sqitch.conf atlas.hcl
             flyway.conf flyway.toml liquibase.properties knexfile.js knexfile.ts
             drizzle.config.ts ormconfig.json ormconfig.js ormconfig.ts dbmate.yml diesel.toml
+            migration_lock.toml atlas.sum mikro-orm.config.ts typeorm.config.ts data-source.ts seeds.rb
             .sequelizerc phinx.php phinx.yml phinx.json migrations.json migrate-mongo-config.js
             """
         ),
-        endings=_parts(".up.sql .down.sql .migration.sql .liquibase.sql .dacpac"),
+        endings=_parts(
+            ".up.sql .down.sql .migration.sql .liquibase.sql .dacpac .sqlproj .prisma modelsnapshot.cs"
+        ),
         folders=_parts(
             """
             migrations migration migrate alembic liquibase flyway drizzle data-migrations sqitch
             data_migrations schema_migrations schema-migrations db/changelog db/changelogs
             db/versions db_migrations db-migrations migrators dbmigrations sql/deploy sql/revert
-            evolutions changesets
+            evolutions changesets post_migrate
             """
         ),
         pattern=re.compile(
-            r"(?:^|/)(?:[vru]\d*[\d._]*__[^/]+\.(?:sql|java|kt|py)|db/schema\.rb|conf/evolutions/[^/]+"
+            r"(?:^|/)(?:(?:deploy|revert|verify)/[^/]+\.sql|[vru]\d*[\d._]*__[^/]+\.(?:sql|java|kt|py)|db/schema\.rb|conf/evolutions/[^/]+"
             r"|(?:db[._-])?change-?log[^/]*\.(?:xml|sql)|db[._-]?change-?log[^/]*|\d{8,14}[_-][^/]+\.sql"
-            r"|\d{3,5}[_-][^/]+\.sql|[^/]*migrations?\.(?:py|rb|js|ts|php|cs|java|kt|go|sql|exs?|rs))$"
+            r"|\d{3,5}[_-][^/]+\.sql|[^/]*(?<!im)(?<!em)migrations?\.(?:py|rb|js|ts|php|cs|java|kt|go|sql|exs?|rs))$"
         ),
     ),
     PathRule(
@@ -129,7 +139,9 @@ PATHS: tuple[PathRule, ...] = (
             supervisord.conf prometheus.yml alertmanager.yml cloud-init.yaml user-data crontab
             .dockerignore docker-entrypoint.sh entrypoint.sh compose.yaml compose.yml
             zappa_settings.json serverless.ts chalice.json copilot.yml cloudformation.yaml
-            cloudformation.json now.json
+            cloudformation.json now.json devcontainer.json clusterrole.yaml clusterrolebinding.yaml
+            networkpolicy.yaml cronjob.yaml namespace.yaml namespaces.yaml serviceaccount.yaml
+            service-account.yaml role-binding.yaml rolebinding.yaml applicationset.yaml application.yaml
             """
         ),
         endings=_parts(
@@ -146,13 +158,15 @@ PATHS: tuple[PathRule, ...] = (
             deploy deployment deployments .deploy argocd argo-cd argo flux gitops .ebextensions
             .platform copilot .devcontainer nginx traefik envoy istio puppet chef cookbooks salt
             saltstack openshift .openshift systemd docker .docker nomad packer crossplane cdk
-            terragrunt kubernetes-manifests
+            terragrunt kubernetes-manifests helmfile.d ecs grafana prometheus pillar nixos
             """
         ),
         pattern=re.compile(
             r"(?:^|/)(?:dockerfile[._-][^/]+|[^/]+[._-]dockerfile|(?:docker-)?compose[^/]*\.ya?ml"
             r"|values[._-][^/]+\.ya?ml|pulumi(?:\.[^/]+)?\.ya?ml|serverless[^/]*\.(?:ya?ml|json|js)"
-            r"|(?:playbook|inventory)[^/]*\.(?:ya?ml|ini)|inventory/[^/]+|roles/[^/]+/(?:tasks|handlers"
+            r"|[^/]*(?:bucket|iam|trust|assume-?role|scp)[-_]?policy[^/]*\.json|task-?def(?:inition)?[^/]*\.json"
+            r"|[^/]+[-_.]stack\.(?:ts|py|js)|[^/]*(?:cluster-?role|role-?binding|network-?policy)[^/]*\.ya?ml"
+            r"|(?:playbook|inventory)[^/]*\.(?:ya?ml|ini)|inventory/[^/]+|roles/[^/]+/(?:tasks|handlers|meta|files"
             r"|templates|vars|defaults)/[^/]+|(?:nginx|apache|traefik|envoy)[^/]*\.(?:conf|ya?ml|toml)"
             r"|[^/]*(?:deployment|statefulset|daemonset|configmap|ingress)[^/]*\.ya?ml)$"
         ),
@@ -161,24 +175,24 @@ PATHS: tuple[PathRule, ...] = (
         "dependencies",
         names=_names(
             """
-            pyproject.toml setup.py setup.cfg pipfile pipfile.lock poetry.lock uv.lock pdm.lock
-            pylock.toml environment.yml environment.yaml conda-lock.yml pixi.toml pixi.lock
-            package.json package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml
-            pnpm-workspace.yaml bun.lock bun.lockb deno.json deno.jsonc deno.lock .npmrc .yarnrc
-            .yarnrc.yml bower.json lerna.json gemfile gemfile.lock gems.rb gems.locked go.mod
-            go.sum go.work go.work.sum cargo.toml cargo.lock pom.xml build.gradle
-            build.gradle.kts settings.gradle settings.gradle.kts gradle.properties
-            gradle.lockfile libs.versions.toml gradle-wrapper.properties build.sbt plugins.sbt
-            composer.json composer.lock packages.config packages.lock.json
-            directory.packages.props directory.build.props nuget.config mix.exs mix.lock
-            pubspec.yaml pubspec.lock package.swift package.resolved podfile podfile.lock
-            cartfile cartfile.resolved vcpkg.json conanfile.txt conanfile.py workspace
-            workspace.bazel module.bazel module.bazel.lock .gitmodules rebar.config rebar.lock
-            stack.yaml stack.yaml.lock renv.lock manifest.toml project.toml renovate.json
-            renovate.json5 .renovaterc dependabot.yml dependabot.yaml pip.conf .tool-versions
-            mise.toml .mise.toml .python-version .nvmrc .node-version rust-toolchain.toml
-            ivy.xml project.clj deps.edn shard.yml dub.json elm.json opam
-            maven-wrapper.properties
+            pyproject.toml setup.py setup.cfg pipfile pipfile.lock poetry.lock uv.lock pdm.lock pylock.toml
+            environment.yml environment.yaml conda-lock.yml pixi.toml pixi.lock package.json package-lock.json
+            npm-shrinkwrap.json yarn.lock pnpm-lock.yaml pnpm-workspace.yaml bun.lock bun.lockb deno.json
+            deno.jsonc deno.lock .npmrc .yarnrc .yarnrc.yml bower.json lerna.json gemfile gemfile.lock gems.rb
+            gems.locked go.mod go.sum go.work go.work.sum cargo.toml cargo.lock pom.xml build.gradle
+            build.gradle.kts settings.gradle settings.gradle.kts gradle.properties gradle.lockfile
+            libs.versions.toml gradle-wrapper.properties build.sbt plugins.sbt composer.json composer.lock
+            packages.config packages.lock.json directory.packages.props directory.build.props nuget.config
+            mix.exs mix.lock pubspec.yaml pubspec.lock package.swift package.resolved podfile podfile.lock
+            cartfile cartfile.resolved vcpkg.json conanfile.txt conanfile.py workspace workspace.bazel
+            module.bazel module.bazel.lock .gitmodules rebar.config rebar.lock stack.yaml stack.yaml.lock
+            renv.lock manifest.toml project.toml renovate.json renovate.json5 .renovaterc dependabot.yml
+            dependabot.yaml pip.conf .tool-versions mise.toml .mise.toml .python-version .nvmrc .node-version
+            rust-toolchain.toml ivy.xml project.clj deps.edn shard.yml dub.json elm.json opam
+            maven-wrapper.properties jsr.json importmap.json importmap.rb verification-metadata.xml
+            paket.dependencies paket.lock global.json cabal.project cabal.project.freeze shard.lock
+            dune-project dependencies.scala brewfile brewfile.lock.json cpanfile cpanfile.snapshot meta.json
+            buf.lock buf.yaml description flake.lock bazel.lock
             """
         ),
         endings=_parts(
@@ -186,8 +200,10 @@ PATHS: tuple[PathRule, ...] = (
             .gemspec .csproj .fsproj .vbproj .podspec .cabal .nimble .opam .rockspec
             """
         ),
-        folders=_parts("requirements vendor third_party"),
-        pattern=re.compile(r"(?:^|/)(?:[^/]*(?:requirements|constraints)[^/]*\.(?:txt|in|lock))$"),
+        folders=_parts("requirements vendor third_party .mvn .cargo"),
+        pattern=re.compile(
+            r"(?:^|/)(?:pylock\.[^/]+\.toml|[^/]*(?:requirements|constraints)[^/]*\.(?:txt|in|lock))$"
+        ),
     ),
     PathRule(
         "secrets",
@@ -232,11 +248,14 @@ PATHS: tuple[PathRule, ...] = (
         "team_files",
         names=_names(
             """
-            agents.yaml tasks.yaml policy.yaml agents.md claude.md gemini.md .mcp.json mcp.json
-            .cursorrules .windsurfrules copilot-instructions.md .aider.conf.yml
+            agents.yaml tasks.yaml policy.yaml agents.md claude.md gemini.md .mcp.json mcp.json .cursorrules
+            .windsurfrules copilot-instructions.md .aider.conf.yml agents.override.md claude.local.md
+            .clinerules skill.md .goosehints .aiderignore
             """
         ),
-        folders=_parts(".claude .cursor .codex .windsurf .github/instructions .github/prompts"),
+        folders=_parts(
+            ".claude .cursor .codex .windsurf .clinerules .roo .continue .gemini .github/instructions .github/prompts"
+        ),
     ),
 )
 

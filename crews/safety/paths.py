@@ -27,6 +27,7 @@ def escapes(path: str) -> bool:
     return "\0" in path or plain.startswith("/") or plain == ".." or plain.startswith("../")
 
 
+@lru_cache(maxsize=4_096)
 def folded(path: str) -> str:
     """The path as the most forgiving file system reads it: two spellings of one file fold alike.
 
@@ -38,10 +39,14 @@ def folded(path: str) -> str:
 
 
 def _folded_name(name: str) -> str:
-    visible = "".join(c for c in name if unicodedata.category(c) != "Cf")
-    plain = unicodedata.normalize("NFKC", visible).casefold()
+    plain = name.casefold() if name.isascii() else _compatible(name)
     stem = plain.split(":", 1)[0] if not plain.startswith(":") else plain
     return stem.rstrip(". ") or plain
+
+
+def _compatible(name: str) -> str:
+    visible = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", visible).casefold()
 
 
 def in_git(path: str) -> bool:

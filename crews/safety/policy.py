@@ -9,13 +9,14 @@ Any error while judging is a `deny`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crews.safety import aiming, autonomy
 from crews.safety.action import STRICTNESS, Action, Finding, Standing, Verdict
 from crews.safety.matching import matches, touched
 from crews.safety.paths import EVERYTHING, covered, escapes, in_git, meets
 from crews.safety.sensitivity import findings as sensitive
+from crews.safety.stating import owned, stated
 from crews.teams.spec import Effect, PolicySpec, Rule, Ruling
 
 JUDGE_ERROR = "judge-error"
@@ -38,21 +39,31 @@ def _judged(policy: PolicySpec, action: Action, standing: Standing) -> Verdict:
     for name, refusal in _BUILT_IN:
         if reason := refusal(action, standing):
             return Verdict("deny", name, reason, rules=(name,))
-    found = _findings(action)
+    found = _findings(policy, action, standing)
     speaking = tuple(r for r in policy.rules if matches(r, action, standing, found))
     opinions = tuple(_opinion(rule, action) for rule in speaking)
     if not any(rule.ruling == "allow" for rule in speaking):
         opinions += (_default(action, standing),)
     opinions += tuple(_Opinion("ask", *asked) for asked in aiming.questions(action, standing))
-    return autonomy.loosen(_strictest(opinions, found), action, standing.autonomy)
+    verdict = replace(_strictest(opinions, found), owners=_owners(action, standing))
+    return autonomy.loosen(verdict, action, standing.autonomy)
 
 
-def _findings(action: Action) -> tuple[Finding, ...]:
+def _findings(policy: PolicySpec, action: Action, standing: Standing) -> tuple[Finding, ...]:
     found = sensitive(action.changes, action.command, action.arguments)
-    if action.effect != "read":
-        return found
-    # What a reader asks for is only words; a secret among them is one all the same.
-    return tuple(finding for finding in found if finding.category == "secrets")
+    if action.effect == "read":
+        # What a reader asks for is only words; a secret among them is one all the same.
+        found = tuple(finding for finding in found if finding.category == "secrets")
+    else:
+        found += owned(touched(action), standing.owners)
+    return found + stated(policy, action)
+
+
+def _owners(action: Action, standing: Standing) -> tuple[str, ...]:
+    if action.effect == "read":
+        return ()
+    found = (owner for path in touched(action) for owner in standing.owners.of(path))
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,21 @@ Says which sensitive things a change *touches*, by path and by content; the tabl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from pydantic import JsonValue
 
+from crews.safety import check_rules
 from crews.safety.action import FileChange, Finding
-from crews.safety.changed import LineDiff, around, changed_lines, lines_of
+from crews.safety.changed import LineDiff, around, changed_lines, headers, lines_of
 from crews.safety.content_rules import (
     CALLS,
     COMMANDS,
     PATTERNS,
     SQL_TEXT,
+    TEST_MARKS,
     TEST_NAMES,
-    WORDS,
     CallRule,
     PatternRule,
 )
@@ -28,6 +28,7 @@ from crews.safety.path_rules import PROSE, categories
 from crews.safety.paths import folded
 from crews.safety.python_code import PythonCode, parse, read
 from crews.safety.secret_shapes import shaped
+from crews.safety.wording import BESIDE, CHANGED, HEADER, Place, by_words
 from crews.teams.spec import CONTENT_CATEGORIES
 
 CATEGORIES = CONTENT_CATEGORIES
@@ -38,7 +39,6 @@ PER_CATEGORY = 5
 MAX_CHARS = 2_000
 """Characters of one line that a pattern sees at once."""
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
 _PYTHON = (".py", ".pyi")
 _ARGUMENT_CATEGORIES = frozenset({"sql", "secrets"})
 
@@ -55,7 +55,7 @@ def findings(
     Arguments are looked through for secrets, and for SQL where there is no change and no command,
     whose text they would only repeat. A finding without a file has an empty path.
     """
-    found = [finding for change in changes for finding in _of_change(change)]
+    found = [finding for change in changes for finding in _in_file(change)]
     found += _removed_tests(changes)
     found += _of_command(command)
     found += _of_arguments(arguments or {}, secrets_only=bool(changes or command))
@@ -71,6 +71,12 @@ def _bounded(found: Iterable[Finding]) -> Iterator[Finding]:
             yield finding
 
 
+@lru_cache(maxsize=64)
+def _in_file(change: FileChange) -> tuple[Finding, ...]:
+    """A change is judged when it is made, when it is decided on, and with the change set."""
+    return tuple(_of_change(change))
+
+
 def _of_change(change: FileChange) -> Iterator[Finding]:
     path, diff = change.path, changed_lines(change.before, change.after)
     for category in categories(path):
@@ -81,9 +87,10 @@ def _of_change(change: FileChange) -> Iterator[Finding]:
     yield from _secrets(path, added)
     if folded(path).endswith(PROSE):
         return
-    yield from _path_words(path)
     yield from _of_code(change, diff, new)
     yield from _by_pattern(path, removed, PATTERNS, note="removed: ", but="tests_removed")
+    yield from _by_pattern(path, added, check_rules.ADDED)
+    yield from _taken_away(path, added, removed)
 
 
 _PATH_WORDS = {
@@ -99,24 +106,28 @@ _PATH_WORDS = {
 }
 
 
-def _path_words(path: str) -> Iterator[Finding]:
-    kinds = dict.fromkeys(kind for word in _WORD.findall(path) for kind in _kinds(word.lower()))
-    for category, _ in kinds:
-        yield Finding(category, path, 0, f"the path is one of {_PATH_WORDS[category]}")
-
-
 def _of_code(change: FileChange, diff: LineDiff, new: tuple[str, ...]) -> Iterator[Finding]:
     """Findings in the changed lines of the new file, and in what was removed beside them."""
     near = around(diff.added, CONTEXT, len(new)) | around(diff.seams, CONTEXT - 1, len(new))
     code = _python(change, near)
-    wide = near if code is None else code.lines - code.docstrings
-    exact = diff.added if code is None else diff.added - code.docstrings
-    removed = {-number: _code_part(text) for number, text in diff.removed}
-    yield from _by_word(change.path, _numbered(new, wide))
-    yield from _by_word(change.path, removed)
+    idle = frozenset[int]() if code is None else code.docstrings
+    exact = diff.added - idle
+    around_it = headers(new, diff.added | diff.seams) if code is None else code.lines
+    yield from by_words(
+        change.path,
+        (
+            Place(CHANGED, (*_pairs(new, exact), *((-n, text) for n, text in diff.removed))),
+            Place(HEADER, _pairs(new, around_it - near - idle)),
+            Place(BESIDE, _pairs(new, near - diff.added - idle)),
+        ),
+    )
     yield from _by_pattern(change.path, _numbered(new, exact), PATTERNS)
     if code is not None:
         yield from _by_syntax(change.path, code, _statements_of(code, diff))
+
+
+def _pairs(lines: tuple[str, ...], numbers: Iterable[int]) -> tuple[tuple[int, str], ...]:
+    return tuple((n, lines[n - 1]) for n in sorted(numbers) if n <= len(lines))
 
 
 def _python(change: FileChange, near: frozenset[int]) -> PythonCode | None:
@@ -140,18 +151,6 @@ def _code_part(line: str) -> str:
     return "" if text.startswith("#") and not text.startswith("#[") else line
 
 
-def _by_word(path: str, lines: Lines) -> Iterator[Finding]:
-    for number, line in lines.items():
-        for word in _WORD.findall(line):
-            for category, detail in _kinds(word.lower()):
-                yield Finding(category, path, abs(number), f"{detail}: `{word}`")
-
-
-@lru_cache(maxsize=16_384)
-def _kinds(word: str) -> tuple[tuple[str, str], ...]:
-    return tuple((rule.category, rule.detail) for rule in WORDS if rule.stems.match(word))
-
-
 def _by_pattern(
     path: str, lines: Lines, rules: tuple[PatternRule, ...], *, note: str = "", but: str = ""
 ) -> Iterator[Finding]:
@@ -162,6 +161,14 @@ def _by_pattern(
         for rule in live:
             if _possible(rule, lower) and _in_line(rule, line):
                 yield Finding(rule.category, path, number, note + rule.detail)
+
+
+def _taken_away(path: str, added: Lines, removed: Lines) -> Iterator[Finding]:
+    """Checks that are gone: a kind of which more lines went than came."""
+    for rule in check_rules.REMOVED:
+        gone = tuple(_by_pattern(path, removed, (rule,)))
+        if gone and len(gone) > sum(1 for _ in _by_pattern(path, added, (rule,))):
+            yield from gone
 
 
 def _possible(rule: PatternRule, lower: str) -> bool:
@@ -175,7 +182,7 @@ def _in_line(rule: PatternRule, line: str) -> bool:
 
 def _by_syntax(path: str, code: PythonCode, exact: frozenset[int]) -> Iterator[Finding]:
     for line, name in code.calls:
-        for rule in CALLS:
+        for rule in (*CALLS, *check_rules.CALLS):
             if _names(rule, name):
                 yield Finding(rule.category, path, line, f"{rule.detail}: `{name}`")
     for line, text in code.built:
@@ -198,17 +205,19 @@ def _secrets(path: str, lines: Lines) -> Iterator[Finding]:
 
 def _removed_tests(changes: tuple[FileChange, ...]) -> Iterator[Finding]:
     """Tests that are in no file any more, wherever they were moved to."""
-    kept = {name for change in changes for name, _ in _tests(change.after)}
-    for change in changes:
-        for name, line in _tests(change.before):
-            if name not in kept:
-                yield Finding("tests_removed", change.path, line, f"the test `{name}` is gone")
+    before = [(change.path, test) for change in changes for test in _tests(change.before)]
+    kept = {name for change in changes if before for name, _ in _tests(change.after)}
+    for path, (name, line) in before:
+        if name not in kept:
+            yield Finding("tests_removed", path, line, f"the test `{name}` is gone")
 
 
-def _tests(text: str | None) -> Iterator[tuple[str, int]]:
-    for match in TEST_NAMES.finditer(text or ""):
-        name = next(group for group in match.groups() if group)
-        yield name, (text or "").count("\n", 0, match.start()) + 1
+@lru_cache(maxsize=64)
+def _tests(text: str | None) -> tuple[tuple[str, int], ...]:
+    if not text or not any(mark in text for mark in TEST_MARKS):
+        return ()
+    found = ((m, next(g for g in m.groups() if g)) for m in TEST_NAMES.finditer(text))
+    return tuple((name, text.count("\n", 0, m.start()) + 1) for m, name in found)
 
 
 def _of_command(command: str) -> Iterator[Finding]:

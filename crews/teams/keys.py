@@ -268,6 +268,7 @@ WHEN: Final[Fields] = MappingProxyType({
     "content": _some("What the change is about: a category, or regex:PATTERN."),
     "labels": _some("Where its values come from: untrusted, workspace, values, ungrounded, "
                     "grounded, secret.", Label),
+    "owners": _some("Owners of the paths by the folder's CODEOWNERS; globs are allowed."),
     "confidence_below": Key("number", "The agent is less sure than this.", low=0, high=1),
     "cost_above": Key("number", "The run has cost more than this, in US dollars.", low=0),
 })  # fmt: skip

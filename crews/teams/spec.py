@@ -36,7 +36,10 @@ CONTENT_CATEGORIES: tuple[str, ...] = (
     "process",
     "network",
     "tests_removed",
+    "checks_weakened",
     "team_files",
+    "owned",
+    "stated",
 )
 """What `Match.content` may name beside `regex:PATTERN`; `safety.sensitivity` finds them."""
 
@@ -133,11 +136,14 @@ class Match(Frozen):
     """gitwildmatch globs over the paths that the action touches."""
     content: tuple[str, ...] = ()
     """Categories of `safety.sensitivity` (`auth`, `crypto`, `permissions`, `sql`, `secrets`, `ci`, `migration`,
-    `infrastructure`, `dependencies`, `process`, `network`, `tests_removed`, `team_files`) or `regex:PATTERN`,
+    `infrastructure`, `dependencies`, `process`, `network`, `tests_removed`, `checks_weakened`, `team_files`,
+    `owned`: by a team for security, identity or access; `stated`: by the agent itself) or `regex:PATTERN`,
     judged on changed lines, arguments and commands."""
     labels: tuple[Label, ...] = ()
     """Where the action's values come from: `untrusted`, `workspace`, `values` (what its thread has read),
     `ungrounded` or `grounded` (whether every target and amount is named by somebody trusted), `secret`."""
+    owners: tuple[str, ...] = ()
+    """Owners of the paths by CODEOWNERS, as globs: `@org/*`, `*@example.com`; in any case."""
     confidence_below: Annotated[float, Field(ge=0, le=1)] | None = None
     cost_above: Annotated[Decimal, Field(ge=0)] | None = None
     """US dollars that the run has spent so far."""

@@ -27,7 +27,7 @@ def may_it_happen(
 ) -> Question:
     """The question about a call that policy asks about."""
     kind = seat.tools[call.tool].review_kind
-    subject = evidence.subject(action) | named(verdict.asking)
+    subject = evidence.subject(action) | named(verdict.asking) | {"owners": list(verdict.owners)}
     if kind == "plan":
         subject |= {"steps": action.arguments.get("steps"), "in_force": list(action.beside)}
     if kind == "action":

@@ -45,6 +45,8 @@ class Preview:
     """A plan's: what it would grant beyond the plan in force, after text by others was read; empty: nothing."""
     beside: tuple[dict[str, JsonValue], ...] = ()
     """What a human should see beside it: the steps of the plan in force."""
+    stated: tuple[str, ...] = ()
+    """What sensitive things the agent says that its work touches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Seat:
             provenance=provenance,
             wider=preview.wider,
             beside=preview.beside,
+            stated=preview.stated,
             delegation=tool.planning,
         )
 

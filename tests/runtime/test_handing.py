@@ -46,14 +46,21 @@ def test_every_ending_ends_its_thread() -> None:
 
 def test_the_arguments_are_the_hand_over(context: ToolContext) -> None:
     args = HandOverArgs.model_validate(
-        {**DONE, "changes": ["a"], "evidence": ["0.0"], "open_questions": ["why"]}
+        {
+            **DONE,
+            "changes": ["a"],
+            "evidence": ["0.0"],
+            "open_questions": ["why"],
+            "sensitive": ["auth"],
+        }
     )
     assert asyncio.run(HandOverTool().run(args, context)).text == "Handed over."
     assert HandOverTool().handover(args) == HandOver(
         summary="It is done.", changes=("a",), evidence=("0.0",), confidence=0.5,
-        open_questions=("why",),
+        open_questions=("why",), sensitive=("auth",),
     )  # fmt: skip
-    assert HandOverTool().preview(args, context).confidence == 0.5
+    preview = HandOverTool().preview(args, context)
+    assert (preview.confidence, preview.stated) == (0.5, ("auth",))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crews.safety.action import STRICTNESS, Action, FileChange, Standing, Verdict
+from crews.safety.owners import parse
 from crews.safety.policy import JUDGE_ERROR, judge
 from crews.teams.spec import CONTENT_CATEGORIES, Duty, Effect, Match, PolicySpec, Rule, Ruling
 from tests.safety.builders import action, change, policy, rule, standing, write
@@ -278,8 +279,13 @@ def some(items: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(items, max_size=2).map(tuple)
 
 
+holders = st.sampled_from(["@org/*", "@ann", "*"])
+owning = st.lists(
+    st.sampled_from(["* @ann", "/src/ @org/security", "docs/", "[s] @org/x", "!*.py"]), max_size=3
+).map(lambda lines: parse("\n".join(lines), "gitlab"))
 matches = st.builds(
     Match,
+    owners=some(holders),
     tool=some(names),
     effect=st.lists(effects, max_size=2).map(tuple),
     agent=some(people),
@@ -296,6 +302,8 @@ rules = st.builds(
     ruling=st.sampled_from(get_args(Ruling)),
     at=st.sampled_from(["now", "change_set"]),
     role=st.sampled_from(["", "dba", "security"]),
+    chain=st.sampled_from(["", "slow"]),
+    four_eyes=st.booleans(),
 )
 actions = st.builds(
     Action,
@@ -317,6 +325,7 @@ actions = st.builds(
     changes=st.lists(st.builds(FileChange, paths, texts, texts), max_size=2).map(tuple),
     command=commands,
     confidence=st.one_of(st.none(), st.floats()),
+    stated=some(st.one_of(categories, st.text(max_size=5))),
     delegation=st.booleans(),
 )
 standings = st.builds(
@@ -327,6 +336,7 @@ standings = st.builds(
     write_paths=some(globs),
     spent=st.one_of(st.decimals(0, 5, places=2), st.just(Decimal("NaN"))),
     sandbox=st.sampled_from(["", "none", "bubblewrap"]),
+    owners=owning,
     protected=some(paths),
 )
 
@@ -342,11 +352,17 @@ def weight(verdict: Verdict) -> tuple[int, bool]:
     return STRICTNESS[verdict.ruling], not verdict.deferred
 
 
+DEFAULTS = ("default-execute", "default-network", "default-external")
+
+
 def check_grows_stricter(have: list[Rule], new: Rule, asked: Action, where: Standing) -> None:
     before = judge(policy(*have), asked, where)
     after = judge(policy(*have, new), asked, where)
     if new.ruling != "allow":
         assert weight(after) >= weight(before)
+        if after.ruling == before.ruling:
+            assert set(after.roles) >= set(before.roles)
+            assert set(after.asking) >= set(before.asking) - set(DEFAULTS)
         return
     # An `allow` may only silence the default: the other rules say at least what they say alone.
     silent = rule("silence-the-default", "allow")
@@ -394,3 +410,42 @@ def test_a_value_of_the_wrong_kind_is_refused_and_not_raised() -> None:
     odd = replace(action("write"), changes=(change("a", None, "b"), None))  # pyright: ignore[reportArgumentType]
 
     assert judge(policy(), odd, standing()).ruling == "deny"
+
+
+@given(
+    st.lists(rules, max_size=4),
+    actions,
+    st.one_of(standings, likely),
+    some(st.one_of(categories, st.text(max_size=9))),
+    st.floats(0, 1),
+)
+def test_nothing_that_an_agent_states_of_its_work_loosens_a_verdict(
+    have: list[Rule], asked: Action, where: Standing, words: tuple[str, ...], sure: float
+) -> None:
+    silent = replace(asked, stated=(), confidence=None)
+    before = judge(policy(*have), silent, where)
+    for told in (
+        replace(silent, stated=words),
+        replace(silent, confidence=sure),
+        replace(silent, stated=words, confidence=sure),
+    ):
+        after = judge(policy(*have), told, where)
+
+        assert weight(after) >= weight(before)
+        assert after.rule == JUDGE_ERROR or set(before.findings) <= set(after.findings)
+
+
+def test_what_an_agent_states_is_a_finding_and_opens_nothing() -> None:
+    asks = policy(rule("auth", "ask", Match(content=("auth",))))
+    opens = policy(rule("net", "allow", Match(content=("network",))))
+    sure = policy(rule("unsure", "ask", Match(confidence_below=0.5)))
+    told = replace(write("a.py"), stated=("auth", "the moon"))
+
+    verdict = judge(asks, told, standing())
+
+    assert verdict.rule == "auth"
+    assert [(f.category, f.stated) for f in verdict.findings] == [("auth", True), ("stated", True)]
+    assert judge(opens, action("network", command="ls"), standing()).ruling == "ask"
+    assert judge(opens, replace(action("network"), stated=("network",)), standing()).ruling == "ask"
+    (low,) = judge(sure, action(confidence=0.4), standing()).findings
+    assert (low.category, low.detail) == ("stated", "stated: the agent is 40% sure, below 50%")

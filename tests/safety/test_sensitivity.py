@@ -86,7 +86,7 @@ def test_plain_paths(path: str) -> None:
     ("category", "path", "line"),
     [
         ("auth", "a.py", "if not user.check_password(given): return"),
-        ("auth", "a.ts", "const session = await getServerSession(req)"),
+        ("auth", "a.ts", "const session = await getServerSession(authOptions)"),
         ("auth", "a.go", "claims := jwt.MapClaims{}"),
         ("auth", "a.rb", "skip_before_action :authenticate_user!"),
         ("auth", "a.py", "@csrf_exempt"),
@@ -143,7 +143,7 @@ def test_plain_code(text: str) -> None:
 
 
 def test_words_count_beside_a_change_and_not_far_from_it() -> None:
-    lines = ["a = 1", "check_password(x)", "b = 2", "c = 3", "d = 4", "e = 5"]
+    lines = ["a = 1", "check_password(x, login, credentials)", "b = 2", "c = 3", "d = 4", "e = 5"]
     before = "\n".join(lines)
 
     near = before.replace("d = 4", "d = 5")
