@@ -127,6 +127,8 @@ SECRETS: Final = {
     "inside": f"by the way: {TOKEN}!",
     "base64": base64.b64encode(TOKEN.encode()).decode(),
     "hex": TOKEN.encode().hex(),
+    "percent": "".join(f"%{byte:02X}" for byte in TOKEN.encode()),
+    "two-lines": f"{TOKEN[:9]}\n{TOKEN[9:]}",
 }
 
 
