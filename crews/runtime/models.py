@@ -240,6 +240,7 @@ class ModelSource:
 
     settings: Settings
     _client: list[Claude] = field(default_factory=list[Claude])
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def check(self) -> None:
         """Raise KeyMissing where no model could be asked."""
@@ -258,8 +259,9 @@ class ModelSource:
 
     async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
         """Answer one request; see `Model`."""
-        if not self._client:
-            self._client.append(await asyncio.to_thread(self._connect))
+        async with self._connecting:  # agents that begin at once share one client
+            if not self._client:
+                self._client.append(await asyncio.to_thread(self._connect))
         return await self._client[0].ask(request, on_retry)
 
     async def aclose(self) -> None:

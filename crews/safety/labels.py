@@ -19,6 +19,7 @@ from crews.safety.values import (
     addresses,
     ambiguous,
     figures,
+    flags,
     leaves,
     only_words,
     pieces,
@@ -163,6 +164,9 @@ def origins(
                 yield Origin(place, role, leaf[:SHOWN], grounds.hold(leaf))
             else:
                 yield from _led_to(place, leaf, grounds)
+        if role in AIMING:
+            # Nobody can have named a yes or a no: `public: true` is whoever's who says it.
+            yield from (Origin(p, role, str(f), grounded=False) for p, f in flags(value, name))
 
 
 def _led_to(place: str, text: str, grounds: Grounds) -> Iterator[Origin]:

@@ -58,6 +58,14 @@ def leaves(value: JsonValue, name: str = "", depth: int = 0) -> Iterator[tuple[s
         yield name, str(value)
 
 
+def flags(value: JsonValue, name: str = "") -> Iterator[tuple[str, bool]]:
+    """Every yes and no inside a value, with where it stands."""
+    if isinstance(value, bool):
+        yield name, value
+    for place, inner in _inside(value, name):
+        yield from flags(inner, place)
+
+
 def _inside(value: JsonValue, name: str) -> Iterator[tuple[str, JsonValue]]:
     if isinstance(value, dict):
         yield from ((f"{name}.{key}", inner) for key, inner in value.items())

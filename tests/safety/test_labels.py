@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from crews.safety.labels import Grounds, asked_with_trust, origins, trusted_texts, worst
 
@@ -79,6 +80,25 @@ def test_every_value_of_a_target_is_looked_at() -> None:
         ("to[1].cc", "target", False),
         ("amount", "amount", True),
     }
+
+
+def test_a_yes_or_no_that_aims_is_named_by_nobody() -> None:
+    public: dict[str, JsonValue] = {"public": True}
+    arguments: dict[str, JsonValue] = {
+        "to": ["ann@example.org", public],
+        "text": "x",
+        "urgent": False,
+    }
+    found = [
+        o
+        for o in origins(arguments, {"to": "target", "text": "content"}, GROUNDS)
+        if not o.grounded
+    ]
+    assert [(o.argument, o.value) for o in found] == [
+        ("to[1] key", "public"),
+        ("to[1].public", "True"),
+        ("urgent", "False"),
+    ]
 
 
 def test_a_result_grounds_nothing_that_it_echoes() -> None:
