@@ -70,11 +70,16 @@ def trusted_texts(scene: Scene, thread: ThreadRow) -> Iterator[str]:
     row = scene.row()
     yield row.goal
     yield from (text for _, text in leaves(json.loads(row.inputs)))
-    yield from (_SETTING.sub(r"\1", text) for text in scene.team.sources.values())
+    yield from (without_settings(text) for text in scene.team.sources.values())
     if _label(thread) == "trusted":
         yield thread.brief
     elif thread.kind == "delegation":
         yield from _planned(scene.journal, thread)
+
+
+def without_settings(source: str) -> str:
+    """A file of the team without its bare figures."""
+    return _SETTING.sub(r"\1", source)
 
 
 def human_words(journal: Journal) -> Iterator[str]:
