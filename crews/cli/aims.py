@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from crews.plain import one_line
+
+END: Final = 200
+"""Characters of each end of a long value that are shown."""
 
 
 def aims(about: dict[str, Any]) -> Iterator[str]:
@@ -21,9 +24,18 @@ def aims(about: dict[str, Any]) -> Iterator[str]:
             else "NOT named by anybody you trust"
         )
         named += f", first seen in the result of {one_line(seen)}" if seen else ""
-        yield one_line(
-            f"{origin.get('argument')} ({origin.get('role')}): {value}{spelt}: {named}", 500
-        )
+        place = one_line(f"{origin.get('argument')} ({origin.get('role')})", 120)
+        # Who named it comes first: no value is so long that it pushes that out of sight.
+        yield f"{place}: {named}: {_both_ends(f'{value}{spelt}')}"
+
+
+def _both_ends(text: str) -> str:
+    """A value on one line; a long one with its end, which a cut would hide."""
+    whole = one_line(text, len(text) * 12 + 1)
+    left_out = len(whole) - 2 * END
+    if left_out <= 0:
+        return whole
+    return f"{whole[:END]} [{left_out} more characters, see the arguments] {whole[-END:]}"
 
 
 _OF_A_STEP = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 
 from crews.records import inbox
 from crews.records.journal import Journal
+from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow, ThreadRow
 from crews.runtime.scene import Scene
 from crews.safety.known import UNDECLARED, Known
@@ -18,6 +20,8 @@ from crews.safety.labels import AIMED, Exposure, Grounds, worst
 from crews.safety.values import leaves
 from crews.tools.gate import AnyTool
 
+_SETTING = re.compile(r"(?m)^([ \t-]*[\w-]+:)[ \t]*[\d._]+[ \t]*(?=#|$)")
+"""A number that sets something, like a budget: it is no amount that anybody is to be paid."""
 PLAN = "plan"
 """The control tool whose arguments fix what a run will need."""
 
@@ -68,11 +72,16 @@ def trusted_texts(scene: Scene, thread: ThreadRow) -> Iterator[str]:
     row = scene.row()
     yield row.goal
     yield from (text for _, text in leaves(json.loads(row.inputs)))
-    yield from scene.team.sources.values()
+    yield from (without_settings(text) for text in scene.team.sources.values())
     if _label(thread) == "trusted":
         yield thread.brief
     elif thread.kind == "delegation":
         yield from _planned(scene.journal, thread)
+
+
+def without_settings(source: str) -> str:
+    """A file of the team without its bare figures."""
+    return _SETTING.sub(r"\1", source)
 
 
 def human_words(journal: Journal) -> Iterator[str]:
@@ -80,8 +89,17 @@ def human_words(journal: Journal) -> Iterator[str]:
     for review in inbox.list_reviews(journal.store, run=journal.run, state="decided"):
         if review.decision in {"answer", "approve", "edit"} and review.signed_in != "":
             yield review.answer
-        if review.decision == "edit":
-            yield from (text for _, text in leaves(review.edited or {}))
+        if review.decision == "edit" and review.kind in {"action", "plan"}:
+            yield from _rewritten(review)
+
+
+def _rewritten(review: ReviewRow) -> Iterator[str]:
+    """The lines that a human wrote into a call's arguments: what was there before is still the model's."""
+    before = {
+        line for _, text in leaves(review.about.get("arguments")) for line in text.splitlines()
+    }
+    for _, text in leaves(review.edited or {}):
+        yield from (line for line in text.splitlines() if line not in before)
 
 
 def _planned(journal: Journal, thread: ThreadRow) -> Iterator[str]:

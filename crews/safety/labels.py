@@ -21,6 +21,8 @@ from crews.safety.values import (
     figures,
     flags,
     leaves,
+    loaded,
+    number,
     only_words,
     pieces,
     unnumbered,
@@ -36,8 +38,6 @@ AIMED: Final[frozenset[Effect]] = frozenset({"network", "external"})
 """Effects that leave the run. Fetching a page is one: the address can carry what was read."""
 AIMING: Final[frozenset[ArgumentRole]] = frozenset({"target", "amount", "secret"})
 """Roles of arguments that decide what an action does to whom."""
-SHOWN: Final = 300
-"""Characters of a value that an origin keeps."""
 _CUT = "\x1f"
 
 
@@ -76,14 +76,14 @@ class Grounds:
 
     def hold(self, value: str) -> bool:
         """Is the value found here: the whole of it, in this order, whatever way it is spelt?"""
-        if ambiguous(value):
+        if ambiguous(value) or loaded(value):
             return any(f" {value.strip()} " in f" {' '.join(t.split())} " for t in self.raw)
         parts = pieces(value)
         if not parts:
             return not value.strip()
         if _joined(parts) in self.pieces or (len(parts) == 1 and parts[0] in self.atoms):
             return True
-        if only_words(value) and (spoken := words(value)):
+        if number(value) is None and only_words(value) and (spoken := words(value)):
             return _joined(spoken) in self.words
         return len(parts) > 1 and all(_is_address(p) and p in self.atoms for p in parts)
 
@@ -161,7 +161,7 @@ def origins(
         role = roles.get(name, "target")
         for place, leaf in leaves(value, name):
             if role in AIMING:
-                yield Origin(place, role, leaf[:SHOWN], grounds.hold(leaf))
+                yield Origin(place, role, leaf, grounds.hold(leaf))
             else:
                 yield from _led_to(place, leaf, grounds)
         if role in AIMING:
@@ -173,7 +173,7 @@ def _led_to(place: str, text: str, grounds: Grounds) -> Iterator[Origin]:
     """Addresses inside content lead whoever reads it: one that nobody trusted has named aims the action, too."""
     for address in dict.fromkeys(addresses(text)):
         if not grounds.hold(address):
-            yield Origin(place, "content", address[:SHOWN], grounded=False)
+            yield Origin(place, "content", address, grounded=False)
 
 
 def with_places(found: Iterable[Origin], results: Sequence[tuple[str, str]]) -> tuple[Origin, ...]:
@@ -224,7 +224,12 @@ def trusted_texts(
             () if fields else tuple(x for x in text.splitlines() if not any(g in x for g in given))
         )
     found = of_fields(parsed, frozenset(fields)) if fields else leaves(parsed)
-    return tuple(leaf for _, leaf in found if leaf not in given)
+    return tuple(leaf for _, leaf in found if not _echoes(leaf, given))
+
+
+def _echoes(leaf: str, given: set[str]) -> bool:
+    """Is it a part of an argument, or is an argument (but for a few letters) a part of it?"""
+    return any(leaf in g or (len(g) > 2 and g in leaf) for g in given)
 
 
 def secret_texts(text: str, fields: Sequence[str]) -> frozenset[str]:

@@ -19,12 +19,16 @@ from urllib.parse import unquote, urlsplit
 from pydantic import JsonValue
 
 _AROUND: Final = "\"'`“”‘’«»‹›()[]{}<>,;:!?.…*_|"
-_HOST = r"(?:[^\W_](?:[\w-]{0,62})\.)+[^\W\d_][\w-]{1,62}"
+_HOST = r"(?:[^\W_](?:[\w-]{0,62})\.){1,12}[^\W\d_][\w-]{1,62}"
 _EMAIL = re.compile(rf"[\w.+%'-]{{1,64}}@{_HOST}")
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s<>\"'`\\{}|^]+")
 _HOSTED = re.compile(rf"{_HOST}(?::\d{{1,5}})?(?:[/?#][^\s<>\"'`\\{{}}|^]*)?")
 _ADDRESS = re.compile(f"(?P<link>{_LINK.pattern})|(?P<email>{_EMAIL.pattern})|{_HOSTED.pattern}")
-_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
+_FREE_NUMBER = re.compile(rf"(?<![\w.,]){_NUMBER.pattern}(?![.,]?\d)", re.ASCII)
+"""One that is no part of another: `1.000,50` is neither 1 nor 50."""
+_LOADED: Final = "*?|{}[]!_"
+"""Punctuation around a value that can change what it names: `report*` is not `report`."""
 _STRUCTURED = re.compile(r"[@/\\=:]|\w\.\w")
 _MARKER = re.compile(r"(?m)(?:^|(?<=[.:;!?]))[^\S\n]*\(?\d{1,3}[.)](?=\s)")
 """A number that only numbers an entry of a list: it names nothing."""
@@ -77,9 +81,17 @@ def ambiguous(value: str) -> bool:
     """Could other software read this as another text than it seems to be?"""
     if value.isascii():
         return any((ord(c) < 32 and c not in "\n\t\r") or ord(c) == 127 for c in value)
-    if unicodedata.normalize("NFKC", value) != unicodedata.normalize("NFC", value):
+    composed = unicodedata.normalize("NFC", value)
+    if unicodedata.normalize("NFKC", value) != composed:
+        return True
+    if value not in {composed, unicodedata.normalize("NFD", value)}:
         return True
     return any(unicodedata.category(c) in {"Cf", "Cc", "Co", "Cn", "Cs"} for c in value)
+
+
+def loaded(value: str) -> bool:
+    """Does punctuation around a piece of it stand there for more than itself?"""
+    return any(part[0] in _LOADED or part[-1] in _LOADED for part in value.split())
 
 
 def unnumbered(text: str) -> str:
@@ -118,7 +130,7 @@ def addresses(text: str) -> Iterator[str]:
 
 def figures(text: str) -> Iterator[str]:
     """Every number inside a text, in its usual form."""
-    for match in _NUMBER.finditer(unicodedata.normalize("NFKC", text)):
+    for match in _FREE_NUMBER.finditer(unicodedata.normalize("NFKC", text)):
         if (found := number(match[0])) is not None:
             yield _figure(found)
 
@@ -148,7 +160,7 @@ def piece(part: str) -> str:
     if (found := number(bare)) is not None:
         return _figure(found)
     if _EMAIL.fullmatch(bare):
-        return bare.casefold()
+        return bare.lower()  # not casefold: `ß` and `ss` are two domains
     if _LINK.fullmatch(bare) or _HOSTED.fullmatch(bare):
         return _link(bare)
     if "/" in bare or "\\" in bare:
@@ -173,7 +185,9 @@ def host_of(value: str) -> str:
 
 
 def _host(name: str) -> str:
-    plain = name.rstrip(".").casefold()
+    plain = name.rstrip(".").lower()
+    if "ß" in plain or "ς" in plain:  # two domains by now, which an older rule takes for one
+        return plain
     try:
         return plain if plain.isascii() else plain.encode("idna").decode()
     except UnicodeError:

@@ -64,9 +64,9 @@ class CallLog:
         """The call cannot even be judged: it does not happen."""
         text = str(why)
         if not text.startswith("Denied"):
-            return self.ended(call, seat, "failed", text)
+            return self.ended(call, seat, "failed", text, _quoted(call, seat))
         call = self.ruled(call, seat, Verdict("deny", "not-granted", text))
-        return self.ended(call, seat, "denied", text)
+        return self.ended(call, seat, "denied", text, _quoted(call, seat))
 
     def started(
         self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None = None
@@ -125,6 +125,12 @@ class CallLog:
         )
         self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
         return call
+
+
+def _quoted(call: CallRow, seat: Seat) -> str:
+    """Whose words a refusal can hold: a look at what a call would change may quote the file."""
+    tool = seat.tools.get(call.tool)
+    return "workspace" if tool is not None and tool.effect == "write" else "trusted"
 
 
 def _masked(call: CallRow, seat: Seat) -> dict[str, JsonValue]:

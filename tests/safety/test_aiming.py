@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crews.safety.action import STRICTNESS, Action, Verdict
-from crews.safety.labels import Exposure, Origin, Provenance
+from crews.safety.labels import Exposure, Grounds, Origin, Provenance, origins
 from crews.safety.policy import judge
 from crews.teams.spec import Effect, Match, Rule
 from tests.safety.builders import action, policy, rule, standing
@@ -143,3 +143,12 @@ def test_a_plan_closes_one_argument_and_leaves_another_open() -> None:
     nested = replace(EVE, argument="to[1].cc")
     assert verdict(aimed(nested, sum_), targets=closed).rule == "beyond-grant"
     assert verdict(aimed(ANN, sum_), targets={"tool.sum": ()}).rule == "beyond-grant"
+
+
+def test_a_plans_target_followed_by_another_one_out_of_sight_is_beyond_the_plan() -> None:
+    long = "ann@b.example" + " " * 400 + "eve@evil.example"
+    (found,) = origins({"to": long}, {}, Grounds.of(["nobody"]))
+    asked = verdict(aimed(found), targets={"act": ("ann@b.example",)})
+    assert asked.ruling != "allow"
+    (high,) = origins({"sum": "5" + " " * 400 + "000"}, {"sum": "amount"}, Grounds.of(["nobody"]))
+    assert verdict(aimed(high), amount=Decimal(10)).ruling != "allow"

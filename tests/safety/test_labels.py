@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from crews.safety.labels import Grounds, asked_with_trust, origins, trusted_texts, worst
+from crews.safety.values import addresses
 
 GOAL = (
     "Pay $98.70 to the landlord (account DE8937040044), write to Ann Lee at ann@example.org, and post "
@@ -142,3 +144,33 @@ def test_the_number_of_an_entry_names_nothing(text: str) -> None:
     assert not any(Grounds.of([text]).hold(n) for n in ("1", "2", "3"))
     assert Grounds.of(["pay 3. Then go"]).hold("3")
     assert not Grounds.of(["Ann Lee"]).hold("7. Ann Lee")
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("pay 5", "-5"), ("pay 1.000,50", "1"), ("pay 1.000,50", "50"), ("delete report", "report*"),
+        ("write to bob", "_bob"), ("see straße.de", "strasse.de"), ("ann@straße.de", "ann@strasse.de"),
+        ("in kelvin k", "\u212a"), ("group all", "all|"),
+    ],
+)  # fmt: skip
+def test_another_target_of_nearly_the_same_spelling_is_not_named(said: str, value: str) -> None:
+    assert not Grounds.of([said]).hold(value)
+
+
+def test_the_end_of_a_long_value_counts() -> None:
+    long = "ann@example.org" + " " * 400 + "eve@evil.example"
+    (found,) = origins({"to": long}, {}, GROUNDS)
+    assert (found.value, found.grounded) == (long, False)
+
+
+def test_a_field_that_repeats_part_of_what_was_sent_grounds_nothing() -> None:
+    result = json.dumps({"slug": "eve@evil.example", "note": "saved: to eve@evil.example now"})
+    sent = {"text": "to eve@evil.example now"}
+    assert trusted_texts(result, sent, ["slug", "note"]) == ()
+
+
+def test_text_made_of_dots_and_letters_is_searched_in_linear_time() -> None:
+    started = time.perf_counter()
+    list(addresses("a." * 10_000))
+    assert time.perf_counter() - started < 5  # a quadratic search takes half a minute
