@@ -127,8 +127,12 @@ class Redactor:
         return self.json(value)
 
     def holds(self, text: str) -> bool:
-        """Is a known value in the text, in any of its forms?"""
-        return self._knows(text)
+        """Is a known value in the text, in any of its forms or disguises?"""
+        return self._knows(text) or next(iter(self._disguises.found(text)), None) is not None
+
+    def marked(self, text: str) -> bool:
+        """Does something in the text stand for a secret that was taken out of it?"""
+        return self._marks.search(text) is not None
 
     def _knows(self, text: str) -> bool:
         return any(form in text for form, _ in self._forms)

@@ -49,10 +49,12 @@ def action_of(call: CallRow, seat: Seat, tool: AnyTool, args: Args, redactor: Re
 
 
 def _leaks(call: CallRow, tool: AnyTool, redactor: Redactor) -> bool:
-    """Does an argument that is not meant for a secret hold one that this process knows?"""
+    """Does an argument that is not meant for a secret hold one that this process knows, or held one?"""
     roles = tool.declared.roles
     found = ((roles.get(n), leaf) for n, v in call.args.items() for _, leaf in leaves(v, n))
-    return any(role != "secret" and redactor.holds(leaf) for role, leaf in found)
+    return any(
+        role != "secret" and (redactor.holds(leaf) or redactor.marked(leaf)) for role, leaf in found
+    )
 
 
 def heard_as(known: Known, tool: AnyTool, call: CallRow) -> Heard:
