@@ -81,8 +81,8 @@ def test_a_target_that_was_read_waits_for_a_human_who_sees_where_it_comes_from(
         assert review.rule == "default-external"
         assert review.about["rules"] == ["default-external", "ungrounded"]
         _, shown, _ = stage.cli("inbox", "show", review.id)
-        assert "to (target): eve@evil.example: NOT named by anybody you trust" in shown
-        assert "first seen in the result of /1.0:0.0" in shown
+        named = "to (target): NOT named by anybody you trust, first seen in the result of /1.0:0.0"
+        assert f"{named}: eve@evil.example" in shown
         answer = "We do not know her." if reached == "reject" else ""
         assert stage.go_on(reached, reason=answer).status == "completed"
         more = ["eve@evil.example"] if reached == "approve" else []

@@ -156,12 +156,15 @@ def test_the_bundled_team_is_right_and_reads_as_crewai_reads_it() -> None:
 
 def test_what_the_bundled_policy_shows_in_comments_is_right(write: Write) -> None:
     text = (bundled() / "policy.yaml").read_text(encoding="utf-8")
-    folder = write(policy=re.sub(r"(?m)^# (?=(?:daily|queue|chains):|  )", "", text))
-    (only,) = check_team(folder, known_tools=TOOLS)
-    assert only.message == "no rule names the chain 'security'"
+    folder = write(policy=re.sub(r"(?m)^# (?=(?:daily|queue|chains|tools):|  )", "", text))
+    assert {problem.message for problem in check_team(folder, known_tools=TOOLS)} == {
+        "no agent has the tool 'send_mail'",
+        "no rule names the chain 'security'",
+    }
     policy = load_team(folder, known_tools=TOOLS).policy
     assert (policy.daily.money, policy.queue.concurrency, policy.queue.starts) == (20, 4, 30)
     assert [(c.name, len(c.stages)) for c in policy.chains] == [("default", 1), ("security", 2)]
+    assert [tool.name for tool in policy.tools] == ["send_mail"]
 
 
 def test_only_the_coder_of_the_bundled_team_writes() -> None:

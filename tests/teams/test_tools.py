@@ -6,6 +6,7 @@ import pytest
 
 from crews.errors import TeamError
 from crews.teams.loader import check_team, load_team
+from crews.teams.source import Problem
 from crews.teams.spec import ToolSpec
 from tests.teams.builders import AGENTS, POLICY, Write
 
@@ -57,6 +58,7 @@ def test_what_is_wrong_has_a_place(write: Write, tools: str, what: str) -> None:
     with pytest.raises(TeamError) as caught:
         load_team(write(agents=FOREIGN, policy=policy + "\n"), known_tools=TOOLS)
     (problem,) = caught.value.problems
+    assert isinstance(problem, Problem)
     assert what in problem.message
     assert problem.line > 0
 
