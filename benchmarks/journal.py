@@ -148,8 +148,12 @@ def one_turn(journal: Journal, turn: TurnRow, call: CallRow) -> None:
 def one_call(journal: Journal, call: CallRow) -> None:
     """Judge, begin, end."""
     call = journal.rule_call(call, Verdict("allow", "default-read", ""), "a")
-    call = journal.set_call(call, Step("effect_started", {}), state="started", started_at=time.time())
-    journal.set_call(call, Step("effect_ended", {}), state="done", result="ok", ended_at=time.time())
+    call = journal.set_call(
+        call, Step("effect_started", {}), state="started", started_at=time.time()
+    )
+    journal.set_call(
+        call, Step("effect_ended", {}), state="done", result="ok", ended_at=time.time()
+    )
 
 
 def idle(pid: int, wait: float = 10.0) -> tuple[float, float]:

@@ -64,9 +64,10 @@ def export(
             tape=(tape.text, tape.why) if tape else ("", ""),
             force=force,
         )
-        body: dict[str, JsonValue] = {"by": by, "sha256": made.sha256}
+        # Not an entry of the run: the same run gives the same file again.
+        body: dict[str, JsonValue] = {"of": run, "by": by, "sha256": made.sha256}
         with store.writing() as connection:
-            audit.append(connection, run, "run_exported", body)
+            audit.append(connection, "", "run_exported", body)
     if json:
         put_json(
             {"path": str(made.path), "size": made.size, "sha256": made.sha256, "rows": made.counts,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from crews.records.sealing import open_journal
+from crews.safety.action import Verdict
 from crews.settings import Settings
 from tests.cli.journal import Journal
 from tests.support.written import worked
@@ -22,6 +23,9 @@ def run(journal: Journal) -> str:
     """A run that has ended, with a decision; its log is signed."""
     with open_journal(Settings(home=journal.home)) as store:
         done = worked(store)
+        call, *_ = done.journal.calls()
+        verdict = Verdict("ask", "careful", "it could hurt")
+        done.journal.rule_call(call, verdict, "coder", '{"path":"a.py"}', labels=["untrusted"])
         done.journal.release("failed", reason="it broke", exit_code=1)
         return done.id
 
@@ -42,9 +46,13 @@ def test_who_did_what_by_which_rule_is_shown(journal: Journal, run: str) -> None
     assert lines[0].split() == ["entry", "when", "run", "kind", "who", "what"]
     assert any("run created" in line and "goal: " in line for line in lines)
     verdicts = journal.run("audit", "show", run, "--kind", "verdict", "--json").json
-    assert {v["kind"] for v in verdicts} == {"verdict"}
-    assert all({"rule", "ruling", "agent"} <= v["body"].keys() for v in verdicts)
-    assert any("arguments" in v["contents"] for v in verdicts)
+    (verdict,) = verdicts
+    assert (verdict["kind"], verdict["body"]["rule"], verdict["body"]["ruling"]) == (
+        "verdict", "careful", "ask",
+    )  # fmt: skip
+    assert verdict["body"]["labels"] == ["untrusted"]
+    assert verdict["contents"] == {"arguments": '{"path":"a.py"}', "reason": "it could hurt"}
+    assert any("rule careful" in line and "coder" in line for line in lines)
     assert len(journal.run("audit", "show", "--last", "2", "--json").json) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crews.records import audit
-from crews.records.audit import GENESIS
-from crews.records.store import Store, open_store
+from crews.records.audit import GENESIS, AuditRow
+from crews.records.store import Store, dump, open_store
 from tests.records.builders import owned
 
 COLUMNS = ("sequence", "run", "at", "kind", "body", "previous", "hash", "node")
@@ -171,3 +172,26 @@ def test_an_entry_put_in_between_is_found(written: bytes, copies: Path) -> None:
         ),
     )
     assert found == 5
+
+
+def test_an_entrys_line_and_hash_are_the_ones_that_are_documented() -> None:
+    """The test vector: another program that hashes this line has the canonical form right."""
+    body = dump({"z": "0.1", "é": [1, True, None], "a": '"\\\n'})
+    assert body == '{"a":"\\"\\\\\\n","z":"0.1","é":[1,true,null]}'
+    row = AuditRow(7, "ab2cd3ef", 1790000000.25, "verdict", body, GENESIS, "")
+    line = audit.entry_line(row)
+    assert line == (
+        '[7,"ab2cd3ef","1790000000.25","verdict",'
+        '"{\\"a\\":\\"\\\\\\"\\\\\\\\\\\\n\\",\\"z\\":\\"0.1\\",\\"é\\":[1,true,null]}",'
+        f'"{GENESIS}"]'
+    )
+    digest = audit.entry_hash(7, "ab2cd3ef", 1790000000.25, "verdict", body, GENESIS)
+    assert digest == hashlib.sha256(line.encode()).hexdigest()
+    assert digest == "061a775b9b331d03237757d517ffb1c8140700450abaf83dde4e405e5e7a2683"
+
+
+def test_a_number_that_is_not_whole_is_text(store: Store) -> None:
+    with store.writing() as connection:
+        audit.append(connection, "", "note", {"confidence": 0.1, "list": [0.25, {"x": 2.0}]})
+    (row,) = audit.entries(store)
+    assert row.body == '{"confidence":"0.1","list":["0.25",{"x":"2.0"}]}'

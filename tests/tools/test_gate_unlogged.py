@@ -11,9 +11,10 @@ from sqlalchemy import text
 from crews.errors import StoreError
 from crews.records.store import Store
 from crews.teams.spec import Effect
+from crews.tools.files import WriteFile
 from tests.tools.bench import Bench, laid_out, probe, rule, ruled
 
-EFFECTS: tuple[Effect, ...] = ("read", "write", "execute", "network", "external")
+EFFECTS: tuple[Effect, ...] = ("read", "execute", "network", "external")
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_what_cannot_be_written_down_does_not_happen(
         bench.settle(row, tool)
     assert tool.runs == []
     assert bench.now(row).state == "proposed"
+
+
+@pytest.mark.parametrize("kind", ["verdict", "effect_started"])
+def test_a_file_is_not_written(bench: Bench, kind: str) -> None:
+    bench = ruled(bench, rule("allow", "write"))
+    refuse(bench.store, kind)
+    row = bench.propose("write_file", path="a.txt", content="two\n")
+    with pytest.raises(StoreError):
+        bench.settle(row, WriteFile())
+    assert bench.workspace.read_text("a.txt") == "one\n"
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
