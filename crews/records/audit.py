@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import Connection, bindparam, insert, literal, select
 
 from crews.errors import StoreError
 from crews.records import merkle, vault
@@ -39,6 +39,20 @@ _COLUMNS = (
     audit.c.sequence, audit.c.run, audit.c.at, audit.c.kind, audit.c.body, audit.c.previous,
     audit.c.hash, audit.c.node,
 )  # fmt: skip
+
+# Built once: each call writes three entries, and to build a statement takes longer than to run it.
+_KEY = select(vault_keys.c.secret).where(vault_keys.c.run == bindparam("run"))
+_ENDS = (audit.c.sequence, audit.c.hash, audit.c.node)
+_LAST = select(*_ENDS, literal(None).label("secret")).order_by(audit.c.sequence.desc()).limit(1)
+_LAST_AND_KEY = (
+    select(*_ENDS, _KEY.scalar_subquery().label("secret"))
+    .order_by(audit.c.sequence.desc())
+    .limit(1)
+)
+_NODES = select(audit.c.sequence, audit.c.node).where(
+    audit.c.sequence.in_(bindparam("places", expanding=True))
+)
+_INSERT = insert(audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +127,20 @@ def append(
             vault.put(connection, key, sequence, kept)
     row = _entry(sequence, run, kind, dump({k: _spelt(v) for k, v in whole.items()}), tip.hash)
     node = _node(connection, row, tip.node)
-    connection.execute(
-        insert(audit).values(
-            sequence=sequence, run=run, at=row.at, kind=kind, body=row.body, previous=row.previous,
-            hash=row.hash, node=node,
-        )
-    )  # fmt: skip
+    values = {
+        "sequence": sequence, "run": run, "at": row.at, "kind": kind, "body": row.body,
+        "previous": row.previous, "hash": row.hash, "node": node,
+    }  # fmt: skip
+    connection.execute(_INSERT, values)
     _remember(connection, sequence, kind)
     return sequence
 
 
 def _tip(connection: Connection, run: str | None) -> _Tip:
-    secret = literal(None)
-    if run is not None:
-        query = select(vault_keys.c.secret).where(vault_keys.c.run == run)
-        secret = query.scalar_subquery()
-    columns = (audit.c.sequence, audit.c.hash, audit.c.node, secret.label("secret"))
-    last = connection.execute(select(*columns).order_by(audit.c.sequence.desc()).limit(1)).first()
+    last = connection.execute(_LAST if run is None else _LAST_AND_KEY, {"run": run}).first()
     if last is not None:
         return _Tip(last.sequence, last.hash, last.node, last.secret)
-    first = connection.execute(select(secret.label("secret"))).scalar() if run else None
-    return _Tip(0, GENESIS, "", first)
+    return _Tip(0, GENESIS, "", connection.execute(_KEY, {"run": run}).scalar() if run else None)
 
 
 def _entry(sequence: int, run: str, kind: str, body: str, previous: str) -> AuditRow:
@@ -173,9 +180,9 @@ def read_nodes(connection: Connection, places: list[int]) -> dict[int, bytes]:
     """
     if not places:
         return {}
-    query = select(audit.c.sequence, audit.c.node).where(audit.c.sequence.in_(places))
+    rows = connection.execute(_NODES, {"places": places})
     try:
-        found = {row.sequence: bytes.fromhex(row.node) for row in connection.execute(query)}
+        found = {row.sequence: bytes.fromhex(row.node) for row in rows}
     except ValueError:
         found = {}
     if len(found) != len(places):
@@ -260,7 +267,7 @@ def pages(connection: Connection) -> Iterator[list[AuditRow]]:
 
 def fill_nodes(connection: Connection) -> None:
     """Give the entries of an older journal, which had no tree, their nodes; they themselves stay as they are."""
-    from sqlalchemy import bindparam, update
+    from sqlalchemy import update
 
     changed: list[dict[str, object]] = []
     edge = merkle.Edge()

@@ -29,6 +29,7 @@ Contents = Mapping[str, JsonValue]
 ERASED = "erased"
 """Stands where the HMAC would: the run's key had been thrown away before this was written."""
 _NONCE = 12
+_INSERT = insert(payloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def put(connection: Connection, key: RunKey, sequence: int, contents: Contents) 
     """Keep an entry's contents; nothing of an erased run."""
     if key.secret:
         sealed = key.encrypt(sequence, contents)
-        connection.execute(insert(payloads).values(sequence=sequence, run=key.run, sealed=sealed))
+        connection.execute(_INSERT, {"sequence": sequence, "run": key.run, "sealed": sealed})
 
 
 def erase(connection: Connection, run: str) -> int:
