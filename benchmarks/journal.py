@@ -36,6 +36,7 @@ from crews.records.journal import Journal
 from crews.records.ledger import Asked
 from crews.records.rows import CallRow, TurnRow
 from crews.records.runs import get_run
+from crews.records.steps import Step
 from crews.records.store import Store
 from crews.records.tables import runs
 from crews.records.workers import living
@@ -147,8 +148,12 @@ def one_turn(journal: Journal, turn: TurnRow, call: CallRow) -> None:
 def one_call(journal: Journal, call: CallRow) -> None:
     """Judge, begin, end."""
     call = journal.rule_call(call, Verdict("allow", "default-read", ""), "a")
-    call = journal.set_call(call, "effect_started", state="started", started_at=time.time())
-    journal.set_call(call, "effect_ended", state="done", result="ok", ended_at=time.time())
+    call = journal.set_call(
+        call, Step("effect_started", {}), state="started", started_at=time.time()
+    )
+    journal.set_call(
+        call, Step("effect_ended", {}), state="done", result="ok", ended_at=time.time()
+    )
 
 
 def idle(pid: int, wait: float = 10.0) -> tuple[float, float]:

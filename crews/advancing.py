@@ -31,6 +31,16 @@ async def advance(
 ) -> Result:
     """Work on a run until it ends or waits, putting its reviews to `ask` if that is given."""
     from crews import notify
+
+    async with notify.copying_beside(store, settings):
+        await _advance(run, store, settings, on_event, ask)
+    await notify.flush(store, settings)
+    return outcome(store, settings, run)
+
+
+async def _advance(
+    run: str, store: Store, settings: Settings, on_event: Listener, ask: Asker | None
+) -> None:
     from crews.runtime.heart import beating
 
     with beating(store, settings), _kept(run, store):
@@ -45,8 +55,6 @@ async def advance(
             # Who decided in another place may have gone on there.
             if get_run(store, run).status in ENDED:
                 break
-    await notify.flush(store, settings)
-    return outcome(store, settings, run)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ from crews.records.owner import home_id, this_process
 from crews.records.questions import Decision, ReviewRow
 from crews.records.rows import RunOptions, RunRow
 from crews.records.runs import fail_run, get_run, new_id, new_run
-from crews.records.store import Store, open_store
+from crews.records.sealing import open_journal
+from crews.records.store import Store
 from crews.safety.autonomy import LEVELS
 from crews.safety.own_secrets import redactor_for
 from crews.settings import Settings
@@ -214,7 +215,7 @@ async def akickoff(
     hush()
     settings = settings or settings_module.load()
     request = Kickoff(goal, team, workspace, inputs, **options)
-    with open_store(settings.journal_url, patience=settings.patience) as store:
+    with open_journal(settings) as store:
         run = await asyncio.to_thread(create, request, store, settings, owner=this_process())
         return await advance(run.id, store, settings, on_event=on_event, ask=ask)
 
@@ -240,7 +241,7 @@ async def aresume(
     """Like `resume`, inside a running event loop."""
     hush()
     settings = settings or settings_module.load()
-    with open_store(settings.journal_url, patience=settings.patience) as store:
+    with open_journal(settings) as store:
         return await advance(run, store, settings, on_event=on_event, ask=ask)
 
 
@@ -276,7 +277,7 @@ def decide(
     from crews.notify import teller
 
     settings = settings or settings_module.load()
-    with open_store(settings.journal_url, patience=settings.patience) as store:
+    with open_journal(settings) as store:
         me = identified(store, settings, by=by, about=f"{decision} {review}")
         redactor = redactor_for(settings, os.environ)
         with waking(store, settings) as wake:

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -64,6 +64,53 @@ class NotifyTarget(BaseModel):
     )
 
 
+class _Copy(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    """What its deliveries are called; without one its kind and place in the list."""
+
+
+class FileCopy(_Copy):
+    """A file to which each checkpoint of the audit log is appended, as a line of JSON."""
+
+    kind: Literal["file"]
+    path: Path
+
+
+class WebhookCopy(_Copy):
+    """An address that gets each checkpoint, signed like a notification."""
+
+    kind: Literal["webhook"]
+    url: SecretStr
+    secret: SecretStr | None = None
+
+
+class GitCopy(_Copy):
+    """A repository whose newest commit gets the checkpoint as a note under `refs/notes/crews-audit`."""
+
+    kind: Literal["git"]
+    repository: Path
+
+
+AuditCopy = Annotated[FileCopy | WebhookCopy | GitCopy, Field(discriminator="kind")]
+
+
+class AuditSettings(BaseModel):
+    """How often the audit log is signed, and where its checkpoints are kept besides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(default=100, gt=0)
+    """Entries after which a checkpoint is made, besides those at every decision and every end of a run."""
+    copies: tuple[AuditCopy, ...] = ()
+
+    @property
+    def targets(self) -> dict[str, FileCopy | WebhookCopy | GitCopy]:
+        """Name of the deliveries' target -> copy."""
+        return {f"audit:{c.name or f'{c.kind}-{n}'}": c for n, c in enumerate(self.copies, 1)}
+
+
 class Settings(BaseSettings):
     """Everything that can be set outside a team's files; frozen once loaded."""
 
@@ -92,6 +139,10 @@ class Settings(BaseSettings):
     """Targets of notifications, by name."""
     models: dict[str, ModelLimits] = {}
     """Limits of models, by name."""
+    audit: AuditSettings = AuditSettings()
+    """Checkpoints of the audit log."""
+    audit_key: SecretStr | None = None
+    """Private key that signs them: PEM, or 32 bytes as base64; without it one is made in `home`."""
     patience: float = Field(default=90.0, ge=0)
     """Seconds for which a database that cannot be reached, or is locked, is tried again."""
     tool_seconds: float = Field(default=600.0, gt=0)
@@ -123,6 +174,11 @@ class Settings(BaseSettings):
     def journal_url(self) -> str:
         """SQLAlchemy URL of the journal."""
         return self.database_url or f"sqlite:///{self.home / 'crews.db'}"
+
+    @property
+    def audit_key_file(self) -> Path:
+        """Where the key that signs the audit log is, unless `audit_key` is set."""
+        return self.home / "keys" / "audit.pem"
 
     def run_folder(self, run: str) -> Path:
         """Folder that holds a run's workspace, base copy and undo data."""

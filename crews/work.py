@@ -51,7 +51,9 @@ def make_worker(store: Store, settings: Settings, concurrency: int, said: Said) 
         await asyncio.to_thread(notify.collect, store, settings, now)
         await notify.send_due(store, settings, time.time())
 
-    made.duties = (keep_deadlines, tell) if settings.notify else (keep_deadlines,)
+    made.duties = (
+        (keep_deadlines, tell) if settings.notify or settings.audit.copies else (keep_deadlines,)
+    )
     return made
 
 

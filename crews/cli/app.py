@@ -12,6 +12,7 @@ import typer
 
 from crews.cli import (
     again,
+    audit,
     cost,
     explain,
     failing,
@@ -83,6 +84,7 @@ for _module in (
     worker,
     schedules,
     again,
+    audit,
     retention,
 ):
     _module.register(app)

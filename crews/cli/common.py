@@ -35,12 +35,18 @@ _LONGEST = 3650 * 86_400
 @contextmanager
 def journal() -> Generator[tuple[Store, Settings]]:
     """The open journal, and the settings that name it."""
-    from crews.records.store import open_store
+    from crews.records.sealing import open_journal
     from crews.settings import load
 
     settings = load()
-    with open_store(settings.journal_url, patience=settings.patience) as store:
+    with open_journal(settings) as store:
         yield store, settings
+        if settings.audit.copies:
+            import asyncio
+
+            from crews import notify
+
+            asyncio.run(notify.flush_copies(store, settings))
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:

@@ -21,7 +21,8 @@ from crews.records.events import Event
 from crews.records.inbox import get_review, list_reviews
 from crews.records.owner import this_process
 from crews.records.runs import get_run, list_threads
-from crews.records.store import Store, open_store
+from crews.records.sealing import open_journal
+from crews.records.store import Store
 from crews.records.workers import is_alive
 from crews.settings import Settings
 
@@ -81,7 +82,7 @@ def carry(
     stdout = sys.stdout
     # What a library prints must not mix with the data on stdout.
     with (
-        open_store(settings.journal_url, patience=settings.patience) as store,
+        open_journal(settings) as store,
         contextlib.redirect_stdout(sys.stderr),
     ):
         run = get_run(store, start(store))

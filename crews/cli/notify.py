@@ -151,7 +151,7 @@ async def _try_all(settings: Settings, targets: Mapping[str, NotifyTarget]) -> l
 
 @notify_app.command("send")
 def send() -> None:
-    """Send what is due now; for a machine on which no worker runs."""
+    """Send what is due now, copies of the audit log's checkpoints too; for a machine without a worker."""
     import asyncio
     import time
 
@@ -160,7 +160,8 @@ def send() -> None:
     from crews.records.outbox import BATCH
 
     with journal() as (store, settings):
-        _wanted(settings, None)
+        if not settings.audit.copies:
+            _wanted(settings, None)
         new = collect(store, settings, time.time())
         tried = some = asyncio.run(send_due(store, settings, time.time()))
         while some >= BATCH:

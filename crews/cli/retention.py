@@ -13,6 +13,8 @@ from crews.errors import UsageError, WorkspaceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pydantic import JsonValue
+
     from crews.records.retention import Purged
     from crews.records.rows import RunRow
     from crews.records.store import Store
@@ -37,6 +39,7 @@ def export(
     """Write all that a run left into one zip file, secrets taken out, so that it can be checked later."""
     from crews import api
     from crews.cli.output import put, put_json, say
+    from crews.records import audit
     from crews.records.runs import get_run
     from crews.report.export import export as write
     from crews.runtime.retaping import tape_of
@@ -44,6 +47,7 @@ def export(
 
     with journal() as (store, settings):
         row = get_run(store, run)
+        by = api.who(settings, store)
         target = output or Path(f"crews-{run}.zip")
         redactor = redactor_of(settings)
         manifest = (
@@ -60,6 +64,10 @@ def export(
             tape=(tape.text, tape.why) if tape else ("", ""),
             force=force,
         )
+        # Not an entry of the run: the same run gives the same file again.
+        body: dict[str, JsonValue] = {"of": run, "by": by, "sha256": made.sha256}
+        with store.writing() as connection:
+            audit.append(connection, "", "run_exported", body)
     if json:
         put_json(
             {"path": str(made.path), "size": made.size, "sha256": made.sha256, "rows": made.counts,
@@ -74,29 +82,38 @@ def export(
 
 
 def purge(
+    one: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Only this run; the same as --run.")
+    ] = "",
     older_than: Annotated[
         str, typer.Option(metavar="TIME", help="Runs that ended longer ago: 90m, 12h or 30d.")
     ] = "",
     team: Annotated[str, typer.Option(metavar="NAME", help="Only runs of this team.")] = "",
     run: Annotated[str, typer.Option(metavar="RUN", help="Only this run.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="Of one run, at once: do not ask.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove the contents of ended runs for good; the audit log keeps every entry, with what it quotes."""
+    """Remove the contents of ended runs for good, in the audit log too; its entries stay and verify.
+
+    What an entry says of goals, arguments, reasons and answers is encrypted under a key of the run, which is thrown
+    away. Entries of an older version (schema 2) hold such words themselves, and keep them; so do backups.
+    """
     import time
 
     from crews import api
     from crews.cli.output import put_json
     from crews.records.retention import purgeable
 
-    if not (older_than or run):
-        raise UsageError("say which runs", hint="--older-than 30d, or --run RUN")
+    run = _which(one, run, older_than, erase=erase)
     before = time.time() - seconds(older_than, "--older-than") if older_than else None
     with journal() as (store, settings):
         by = api.who(settings, store)
         found = purgeable(store, settings, before=before, team=team, run=run)
-        if not dry_run and found and not yes:
+        if not (dry_run or yes or erase) and found:
             _confirm(found, as_json=json)
         done, stuck = ([], None) if dry_run else _remove(found, store, settings, by)
     if json:
@@ -109,6 +126,18 @@ def purge(
         _tell_done(done)
     if stuck is not None:
         raise stuck
+
+
+def _which(one: str, run: str, older_than: str, *, erase: bool) -> str:
+    """The run that is named; empty: those of an age."""
+    if one and run and one != run:
+        raise UsageError("two runs are named", hint="one at a time, or --older-than")
+    run = run or one
+    if erase and (not run or older_than):
+        raise UsageError("--erase is for one run", hint="crews purge RUN --erase")
+    if not (older_than or run):
+        raise UsageError("say which runs", hint="--older-than 30d, or a run's id")
+    return run
 
 
 def _remove(
@@ -143,7 +172,9 @@ def _tell(found: Sequence[RunRow], *, stream_is_talk: bool = False) -> None:
     from crews.cli.output import put, say
 
     (say if stream_is_talk else put)(run_table(found))
-    say(f"the contents of {_counted(len(found))} would be removed; what the audit log quotes stays")
+    say(
+        f"the contents of {_counted(len(found))} would be removed, in the audit log too; its entries stay"
+    )
     if applied := [r.id for r in found if r.applied_hash]:
         say(f"applied changes that could not be undone any more: {', '.join(applied)}")
 
@@ -176,7 +207,7 @@ def _as_json(found: Sequence[RunRow], done: Sequence[Purged], *, dry_run: bool) 
         "dry_run": False,
         "runs": [
             {"run": p.run, "rows": p.counts, "sha256": p.sha256, "folder": p.folder,
-             "elsewhere": p.elsewhere}
+             "elsewhere": p.elsewhere, "erased": p.erased}
             for p in done
         ],
     }  # fmt: skip

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from contextlib import asynccontextmanager
 
 from loguru import logger
 from sqlalchemy import Connection
 
 from crews.errors import UsageError
-from crews.notify import notice, sending
+from crews.notify import copying, notice, sending
 from crews.records import outbox, reviews, runs
 from crews.records.outbox import DeliveryRow
 from crews.records.questions import ReviewRow
@@ -20,6 +22,9 @@ from crews.records.store import Store
 from crews.safety.own_secrets import redactor_for
 from crews.safety.redact import Redactor
 from crews.settings import NotifyTarget, Settings
+
+COPY_EVERY = 2.0
+"""Seconds between two looks for checkpoints that were made meanwhile."""
 
 
 def collect(store: Store, settings: Settings, now: float) -> int:
@@ -40,16 +45,23 @@ def teller(settings: Settings) -> Callable[[Connection, ReviewRow, str], None]:
 
 
 async def send_due(
-    store: Store, settings: Settings, now: float, *, seconds: float = sending.SECONDS
+    store: Store,
+    settings: Settings,
+    now: float,
+    *,
+    seconds: float = sending.SECONDS,
+    only: Collection[str] | None = None,
 ) -> int:
     """Send what is due, once each over all processes; returns how many were tried.
 
     At most `outbox.BATCH` a target: where as many come back as that, there may be more.
-    An attempt takes `seconds` at most, and all are made at once.
+    An attempt takes `seconds` at most, and all are made at once. `only`: names of the targets; None: all.
     """
-    if not settings.notify:
+    every = (*settings.notify, *settings.audit.targets)
+    names = every if only is None else tuple(only)
+    if not names:
         return 0
-    claimed = await asyncio.to_thread(outbox.claim, store, tuple(settings.notify), now)
+    claimed = await asyncio.to_thread(outbox.claim, store, names, now)
     if claimed:
         redactor = redactor_for(settings, os.environ)
         await asyncio.gather(
@@ -72,7 +84,7 @@ async def _deliver(
     if not body:
         await asyncio.to_thread(outbox.settle, store, row, "dropped", now)
         return
-    answer = await sending.send(settings.notify[row.target], row.id, body, seconds=seconds)
+    answer = await _send(settings, row, body, seconds)
     error = redactor.text(answer.text)
     if answer.sent:
         await asyncio.to_thread(outbox.settle, store, row, "sent", now, body=body)
@@ -82,8 +94,17 @@ async def _deliver(
         await asyncio.to_thread(outbox.postpone, store, row, now, error=error, body=body)
 
 
+async def _send(settings: Settings, row: DeliveryRow, body: str, seconds: float) -> sending.Answer:
+    if row.kind == outbox.CHECKPOINT:
+        copy = settings.audit.targets[row.target]
+        return await copying.send(copy, row.id, body, seconds=seconds)
+    return await sending.send(settings.notify[row.target], row.id, body, seconds=seconds)
+
+
 def _body(store: Store, settings: Settings, redactor: Redactor, row: DeliveryRow) -> str:
     """The notice as JSON; empty: there is nothing to tell any more."""
+    if row.kind == outbox.CHECKPOINT:
+        return row.body
     try:
         run = runs.get_run(store, row.run)
         if not row.review:
@@ -109,16 +130,60 @@ def _waits(store: Store, row: DeliveryRow) -> bool:
 
 async def flush(store: Store, settings: Settings, *, seconds: float = 5.0) -> None:
     """Collect and send, as far as `seconds` allow; never fails, the rest is sent by whoever comes next."""
-    if not settings.notify:
-        return
-    try:
-        async with asyncio.timeout(seconds):
+    if settings.notify:
+        with _excused(seconds):
             await asyncio.to_thread(collect, store, settings, time.time())
-            await send_due(store, settings, time.time(), seconds=seconds * 0.8)
+    await _flush(store, settings, (*settings.notify, *settings.audit.targets), seconds)
+
+
+async def flush_copies(store: Store, settings: Settings, *, seconds: float = 5.0) -> None:
+    """Copy the checkpoints that are not copied yet, as `flush` sends."""
+    await _flush(store, settings, settings.audit.targets, seconds)
+
+
+async def _flush(store: Store, settings: Settings, names: Collection[str], seconds: float) -> None:
+    if not names:
+        return
+    each = seconds * 0.8
+    with _excused(seconds):
+        async with asyncio.timeout(seconds):
+            while (
+                await send_due(store, settings, time.time(), seconds=each, only=names)
+                >= outbox.BATCH
+            ):
+                pass
+
+
+@contextlib.contextmanager
+def _excused(seconds: float) -> Generator[None]:
+    """The run matters more than the word of it."""
+    try:
+        yield
     except TimeoutError:
         logger.warning("notifications: not all were sent within {:g} s", seconds)
-    except Exception as error:  # noqa: BLE001  # the run matters more than the word of it
+    except Exception as error:  # noqa: BLE001  # a receiver's fault is nobody else's
         logger.warning("notifications: {}: {}", type(error).__name__, error)
+
+
+@asynccontextmanager
+async def copying_beside(store: Store, settings: Settings) -> AsyncGenerator[None]:
+    """Copy the audit log's checkpoints as they are made, while the caller works."""
+    if not settings.audit.copies:
+        yield
+        return
+
+    async def keep_copying() -> None:
+        while True:
+            await asyncio.sleep(COPY_EVERY)
+            await flush_copies(store, settings)
+
+    beside = asyncio.create_task(keep_copying())
+    try:
+        yield
+    finally:
+        beside.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beside
 
 
 async def try_out(name: str, target: NotifyTarget, settings: Settings) -> sending.Answer:

@@ -122,11 +122,11 @@ def hand_up(
         "claimed_until": None,
     }
     body: dict[str, JsonValue] = {
-        "review": row.id, "by": by, "signed_in": signed_in, "why": why, "from": row.stage, "to": to,
+        "review": row.id, "by": by, "signed_in": signed_in, "from": row.stage, "to": to,
         "from_role": row.role, "to_role": values["role"],
     }  # fmt: skip
     row = _change(connection, row, values)
-    audit.append(connection, row.run, "review_handed_up", body)
+    audit.append(connection, row.run, "review_handed_up", body, contents={"why": why})
     tell(connection, row, "review_handed_up")
     return row
 
@@ -152,10 +152,17 @@ def _deny(
     row = _change(connection, row, values)
     body: dict[str, JsonValue] = {
         "review": row.id, "decision": decision, "by": DEADLINE, "signed_in": "", "role": row.role,
-        "answer": UNANSWERED, "content_hash": row.content_hash, "edited": False, "scope": "",
+        "edited": False, "scope": "",
     }  # fmt: skip
     wake(connection, row.run)
-    audit.append(connection, row.run, "review_decided", body)
+    audit.append(
+        connection,
+        row.run,
+        "review_decided",
+        body,
+        contents={"answer": UNANSWERED},
+        keyed={"content_hash": row.content_hash},
+    )
     tell(connection, row, "review_decided")
     return row
 

@@ -140,10 +140,16 @@ def _write(connection: Connection, row: ReviewRow, ruling: Ruling, hand: _Hand) 
     hand.wake(connection, row.run)
     body: dict[str, JsonValue] = {
         "review": row.id, "decision": ruling.decision, "by": by.name, "signed_in": by.signed_in,
-        "role": row.role, "answer": ruling.answer, "content_hash": row.content_hash,
-        "edited": ruling.edit is not None, "scope": ruling.scope,
+        "role": row.role, "edited": ruling.edit is not None, "scope": ruling.scope,
     }  # fmt: skip
-    audit.append(connection, row.run, "review_decided", body)
+    audit.append(
+        connection,
+        row.run,
+        "review_decided",
+        body,
+        contents={"answer": ruling.answer},
+        keyed={"content_hash": row.content_hash},
+    )
 
 
 def _record_refusal(

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy import insert, select
 
 from crews.errors import UsageError
-from crews.records import audit
+from crews.records import audit, vault
 from crews.records.questions import ReviewRow
 from crews.records.rows import (
     FINISHED_CALL,
@@ -22,7 +22,7 @@ from crews.records.rows import (
     child_path,
     row_as,
 )
-from crews.records.runs import digests
+from crews.records.runs import note_created
 from crews.records.store import Store
 from crews.records.tables import calls, reviews, runs, threads, turns
 
@@ -253,11 +253,8 @@ def write_fork(
         ):  # fmt: skip
             if rows:
                 connection.execute(insert(table), [asdict(row) | {"run": run.id} for row in rows])
-        body: dict[str, JsonValue] = {
-            "goal": run.goal, "team": run.team_name, "sources": digests(run.spec),
-            "by": run.asked.started_by, "origin": run.origin,
-        }  # fmt: skip
-        audit.append(connection, run.id, "run_created", body)
+        by, origin = run.asked.started_by, run.origin
+        note_created(connection, run.id, run.goal, run.spec, by=by, origin=origin)
         audit.append(
             connection,
             run.id,
@@ -269,12 +266,17 @@ def write_fork(
                 "turns": len(kept.turns),
                 "calls": len(kept.calls),
                 "reviews": dict[str, JsonValue]((new, old) for old, new in names.items()),
-                "differences": list(differences),
             },
+            contents={"differences": list(differences)},
         )
 
 
 def differences(store: Store, run: str) -> tuple[str, ...]:
     """Why a fork's files are not quite those that there were; empty for any other run."""
     found = [e for e in audit.entries(store, run) if e.kind == "run_forked"]
-    return tuple(json.loads(found[0].body)["differences"]) if found else ()
+    if not found:
+        return ()
+    contents = vault.contents_of(store, run).get(found[0].sequence, {})
+    # An older journal has them in the entry itself.
+    listed = contents.get("differences", json.loads(found[0].body).get("differences", []))
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()

@@ -97,7 +97,8 @@ def open_review(journal: Journal, question: Question, **call: Any) -> ReviewRow:
             mine = (calls.c.run == journal.run) & (calls.c.path == path)
             mine &= (calls.c.turn == int(turn)) & (calls.c.place == int(index))
             connection.execute(update(calls).where(mine).values(review=row.id, **call))
-        audit.append(connection, journal.run, "review_opened", _facts(row))
+        keyed: dict[str, JsonValue] = {"content_hash": row.content_hash}
+        audit.append(connection, journal.run, "review_opened", _facts(row), keyed=keyed)
     return row
 
 
@@ -114,7 +115,6 @@ def _facts(row: ReviewRow) -> dict[str, JsonValue]:
         "rule": row.rule,
         "role": row.role,
         "four_eyes": row.four_eyes,
-        "content_hash": row.content_hash,
         "briefed": row.brief is not None,
     }
 

@@ -12,9 +12,10 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, insert, select, tuple_, update
 
 from crews.errors import EXIT_FAILED, Fenced
-from crews.records import audit, days
+from crews.records import audit, days, steps
 from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
 from crews.records.runs import close_questions, get_run, row_as
+from crews.records.steps import Step
 from crews.records.store import Store, dump
 from crews.records.tables import calls, runs, spend, threads, turns
 from crews.safety.action import Verdict
@@ -96,7 +97,13 @@ class Journal:
             connection.execute(update(runs).where(mine).values(**values))
             if status in {"completed", "stopped"}:
                 close_questions(connection, self.run)
-            audit.append(connection, self.run, "run_released", {"status": status, "reason": reason})
+            audit.append(
+                connection,
+                self.run,
+                "run_released",
+                {"status": status},
+                contents={"reason": reason},
+            )
         return status
 
     def note(self, kind: str, body: dict[str, JsonValue]) -> None:
@@ -162,14 +169,7 @@ class Journal:
                     ended_at=time.time(),
                 )
             )
-            body: dict[str, JsonValue] = {
-                "thread": path,
-                "verdict": handover.verdict,
-                "confidence": handover.confidence,
-                "flags": list(flags),
-                "content_hash": hash_after,
-            }
-            audit.append(connection, self.run, "hand_over", body)
+            steps.note_handover(connection, self.run, path, handover, flags, hash_after)
 
     def add_working_time(self, path: str, worked: tuple[float, float]) -> None:
         """Write down work that is in no row yet: seconds of the run, of the thread."""
@@ -239,15 +239,7 @@ class Journal:
                     added["money_known"] = False
                 connection.execute(update(table).where(mine).values(**added))
             self._settle(connection, turn)
-            body: dict[str, JsonValue] = {
-                "thread": turn.path,
-                "turn": turn.turn,
-                "model": turn.model,
-                "request": turn.request_hash,
-                "tokens": turn.tokens,
-                "money": turn.money,
-            }
-            audit.append(connection, self.run, "model_request", body)
+            steps.note_turn(connection, self.run, turn)
 
     def _settle(self, connection: Connection, turn: TurnRow) -> None:
         """Turn the reservation into what it took, and count it on the team's day."""
@@ -270,62 +262,47 @@ class Journal:
                 .values(notice=notice)
             )
 
-    def set_call(
-        self, call: CallRow, kind: str = "", body: dict[str, JsonValue] | None = None, **values: Any
-    ) -> CallRow:
-        """Change columns of a call, with an audit entry if `kind` is given; returns the new row."""
+    def set_call(self, call: CallRow, step: Step | None = None, **values: Any) -> CallRow:
+        """Change columns of a call, with an audit entry if a step is given; returns the new row."""
         with self.writing() as connection:
             connection.execute(
                 update(calls).where(*_is_call(call)).values(**values, epoch=self.epoch)
             )
-            if kind:
-                entry = {"call": call.address, "tool": call.tool, "agent": ""} | (body or {})
-                audit.append(
-                    connection, self.run, kind, {k: v for k, v in entry.items() if v != ""}
-                )
+            if step is not None:
+                steps.note_call(connection, self.run, call, step)
         return replace(call, **values, epoch=self.epoch)
 
     def rule_call(
-        self,
-        call: CallRow,
-        verdict: Verdict,
-        agent: str,
-        arguments: str = "",
-        standing: str = "",
-        labels: Sequence[str] = (),
-    ) -> CallRow:
+        self, call: CallRow, verdict: Verdict, agent: str, arguments: str = "", standing: str = "",
+        labels: Sequence[str] = (), reason: str | None = None,
+    ) -> CallRow:  # fmt: skip
         """Keep what policy said of a call, before anything else happens with it.
 
-        `arguments`: the call's, as the audit log may show them. `standing`: the review whose approval holds for it.
-        `labels`: where its values come from (`safety.labels`).
+        `arguments`, `reason`: as the audit log may show them; without one the verdict's own reason.
+        `standing`: the review whose approval holds for it. `labels`: where its values come from (`safety.labels`).
         """
-        found = [asdict(f) for f in verdict.findings]
+        said = verdict.reason if reason is None else reason
         return self.set_call(
             call,
-            "verdict",
-            {
-                "agent": agent,
-                "ruling": verdict.ruling,
-                "rule": verdict.rule,
-                "reason": verdict.reason,
-                "deferred": verdict.deferred,
-                "arguments": arguments,
-                "standing": standing,
-                "labels": list(labels),
-            },
+            steps.ruled(verdict, agent, arguments, said, standing, labels),
             ruling=verdict.ruling,
             rule=verdict.rule,
             reason=verdict.reason,
-            findings=dump(found),
+            findings=dump([asdict(f) for f in verdict.findings]),
             rules=dump(list(verdict.asking or verdict.rules or (verdict.rule,))),
         )
 
     def set_limits(self, limits: Limits, path: str | None = None) -> None:
         """Extend the run's limits, or one thread's."""
-        if path is None:
-            self.set_run(limits=limits.model_dump_json())
-        else:
-            self.set_thread(path, limits=limits.model_dump_json())
+        mine = runs.c.id == self.run
+        table, which = runs, mine
+        if path is not None:
+            table, which = threads, (threads.c.run == self.run) & (threads.c.path == path)
+        with self.writing() as connection:
+            connection.execute(update(table).where(which).values(limits=limits.model_dump_json()))
+            body: dict[str, JsonValue] = {"limits": limits.model_dump(mode="json")}
+            body |= {} if path is None else {"thread": path}
+            audit.append(connection, self.run, "limits_extended", body)
 
 
 def count_work(connection: Connection, run: str, path: str, worked: tuple[float, float]) -> None:

@@ -68,6 +68,16 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
     3: (
         "ALTER TABLE threads ADD COLUMN label VARCHAR NOT NULL DEFAULT 'untrusted'",
         "ALTER TABLE calls ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE audit ADD COLUMN node VARCHAR NOT NULL DEFAULT ''",
+        "CREATE TABLE checkpoints (size INTEGER NOT NULL, \"key\" VARCHAR NOT NULL, note TEXT NOT NULL, "
+        "PRIMARY KEY (size))",
+        'CREATE TABLE audit_keys ("key" VARCHAR NOT NULL, public VARCHAR NOT NULL, sequence INTEGER NOT '
+        'NULL, PRIMARY KEY ("key"))',
+        "CREATE TABLE payloads (sequence INTEGER NOT NULL, run VARCHAR NOT NULL, sealed TEXT NOT NULL, "
+        "PRIMARY KEY (sequence))",
+        "CREATE INDEX payloads_by_run ON payloads (run)",
+        "CREATE TABLE vault_keys (run VARCHAR NOT NULL, secret VARCHAR NOT NULL, erased_at FLOAT, "
+        "PRIMARY KEY (run))",
     ),
 })  # fmt: skip
 """Version -> statements that lead to it from the one before, in the SQL that both databases speak.
@@ -75,6 +85,8 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
 Whole new tables are spelt out too: made from `tables`, they would have the columns of a later version, which that
 one's own step then adds again. `tests/records/test_migrations.py` compares the outcome with a new journal.
 """
+_TREE = 3
+"""The version from which on the audit log has a Merkle tree."""
 
 
 def migrate(connection: Connection, found: int) -> None:
@@ -82,3 +94,7 @@ def migrate(connection: Connection, found: int) -> None:
     for version in range(found + 1, tables.SCHEMA_VERSION + 1):
         for statement in STEPS[version]:
             connection.execute(text(statement))
+        if version == _TREE:
+            from crews.records import audit  # only here: it needs the store, which needs this file
+
+            audit.fill_nodes(connection)

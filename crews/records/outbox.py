@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
@@ -40,6 +40,9 @@ BEHIND = 1000
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
 """Seconds between attempts: the first pause, doubled each time, up to the longest."""
 
+CHECKPOINT: Final = "checkpoint"
+"""What a delivery is that is no notification, but a copy of the audit log's checkpoint."""
+DeliveryKind = NotifyEvent | Literal["checkpoint"]
 DeliveryState = Literal["due", "sent", "failed", "dropped"]
 """`dropped`: the review was decided before anybody was told."""
 
@@ -59,7 +62,7 @@ class DeliveryRow:
     run: str
     review: str
     """Empty: it is about the run."""
-    kind: NotifyEvent
+    kind: DeliveryKind
     target: str
     """Name of the target; its address is in nobody's journal."""
     body: str
@@ -300,7 +303,7 @@ def _settle(
     if state == "sent":
         audit.append(connection, row.run, "notified", facts)
     else:
-        audit.append(connection, row.run, "notify_failed", {**facts, "error": error})
+        audit.append(connection, row.run, "notify_failed", facts, contents={"error": error})
 
 
 def postpone(store: Store, row: DeliveryRow, now: float, *, error: str, body: str = "") -> None:

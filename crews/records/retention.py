@@ -3,8 +3,9 @@
 Purging a run removes what was said and done in it: its threads, turns, calls and settled spend, its goal, inputs, team
 and summary, what its reviews asked and were answered, the bodies of its notifications, and its folder. The
 run's row stays with its status, times and totals, and each review's row with who decided what and when. The
-audit log keeps every entry as it was written, also those that quote a goal, an argument, a reason or an answer:
-its chain is proof only while nobody can take anything out of it.
+audit log keeps every entry as it was written; what they say of goals, arguments, reasons and answers stands in them
+only under the run's own key, which is thrown away (`vault`). Entries from before schema 3 hold such words themselves,
+and keep them: the chain is proof only while nobody can take anything out of it. Backups keep what they have, keys too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, Table, delete, select, update
 
 from crews.errors import UsageError, WorkspaceError
-from crews.records import audit
+from crews.records import audit, vault
 from crews.records.owner import home_id
 from crews.records.rows import ENDED, RunOptions, RunRow
 from crews.records.runs import close_questions, get_run, run_in
@@ -55,6 +56,8 @@ class Purged:
     """Was there a folder, and is it gone now?"""
     elsewhere: bool
     """Its folder is on another machine: purge it there as well."""
+    erased: int = 0
+    """Entries of the audit log whose contents are gone with the run's key."""
 
 
 def purgeable(
@@ -102,11 +105,15 @@ def purge(store: Store, settings: Settings, run: str, by: str) -> Purged:
     """
     counts: dict[str, int] = {}
     digest = ""
+    erased = 0
     with store.writing() as connection:
         row = _ended(connection, run)
         if row.purged_at is None:
             counts, digest = _empty(connection, row)
-            body: dict[str, JsonValue] = {"by": by, "rows": dict(counts), "sha256": digest}
+            erased = vault.erase(connection, run)
+            body: dict[str, JsonValue] = {
+                "by": by, "rows": dict(counts), "sha256": digest, "erased": erased,
+            }  # fmt: skip
             audit.append(connection, run, "run_purged", body)
     # Only now: rows without their files can be purged again, files without their rows would be lost.
     folder = settings.run_folder(run)
@@ -114,7 +121,7 @@ def purge(store: Store, settings: Settings, run: str, by: str) -> Purged:
     if there:
         _remove(folder)
     elsewhere = not there and row.home not in ("", home_id(settings.home))
-    return Purged(run, counts, digest, there, elsewhere)
+    return Purged(run, counts, digest, there, elsewhere, erased)
 
 
 def _ended(connection: Connection, run: str) -> RunRow:

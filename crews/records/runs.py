@@ -15,7 +15,7 @@ from crews.records import audit
 from crews.records.owner import presence, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
 from crews.records.store import Store, check_version, dump
-from crews.records.tables import reviews, runs, spend, threads
+from crews.records.tables import meta, reviews, runs, spend, threads
 from crews.records.workers import alive
 from crews.teams.spec import TeamSpec
 
@@ -79,16 +79,33 @@ def new_run(
                 priority=options.priority or team.policy.queue.priority,
             )
         )
-        body: dict[str, JsonValue] = {
-            "goal": goal,
-            "team": team.name,
-            "sources": digests(team),
-            "by": options.started_by,
-        }
-        if origin:
-            body["origin"] = origin
-        audit.append(connection, run, "run_created", body)
+        note_created(connection, run, goal, team, by=options.started_by, origin=origin)
     return get_run(store, run)
+
+
+def note_created(
+    connection: Connection, run: str, goal: str, team: TeamSpec, *, by: str, origin: str
+) -> None:
+    """Tell the audit log of a new run, and of a policy that is not the one of the team's last run."""
+    policy = hashlib.sha256(dump(team.policy).encode()).hexdigest()
+    body: dict[str, JsonValue] = {
+        "team": team.name, "sources": digests(team), "policy": policy, "by": by,
+    }  # fmt: skip
+    audit.append(
+        connection,
+        run,
+        "run_created",
+        body | ({"origin": origin} if origin else {}),
+        contents={"goal": goal},
+    )
+    name = f"policy:{team.name}"
+    last = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
+    if last is None:
+        connection.execute(insert(meta).values(name=name, value=policy))
+    elif last != policy:
+        connection.execute(update(meta).where(meta.c.name == name).values(value=policy))
+        changed: dict[str, JsonValue] = {"team": team.name, "from": last, "to": policy, "by": by}
+        audit.append(connection, run, "policy_changed", changed)
 
 
 def _submitted(connection: Connection, key: str) -> RunRow | None:
@@ -231,7 +248,7 @@ def fail_run(store: Store, run: str, reason: str, exit_code: int) -> None:
             "ended_at": time.time(),
         }
         connection.execute(update(runs).where(runs.c.id == run).values(**values))
-        audit.append(connection, run, "run_failed", {"reason": reason})
+        audit.append(connection, run, "run_failed", {}, contents={"reason": reason})
 
 
 def ask_stop(store: Store, run: str, by: str = "") -> RunRow:

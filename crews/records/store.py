@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ LOCKED = 15
 """Seconds after which Postgres gives a wait for a lock up; longer than `FROZEN`, which frees it."""
 ONE_TRY = 5.0
 """Seconds for which SQLite itself waits for a lock, before the wait is told of."""
+Sealing = Callable[[Connection], None]
 _LIVELY: dict[str, object] = {
     "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
 }  # fmt: skip
@@ -60,8 +61,11 @@ _LIVELY: dict[str, object] = {
 class Store:
     """One open journal. Use `open_store`; close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, engine: Engine, patience: float = PATIENCE, sealing: Sealing | None = None
+    ) -> None:
         self.engine = engine
+        self.sealing = sealing
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
     @contextmanager
@@ -77,6 +81,8 @@ class Store:
         connection = self._writers.bridge(self._begun)
         with self._given_back(connection):
             yield connection
+            if self.sealing is not None:
+                self.sealing(connection)
             connection.commit()
 
     @contextmanager
@@ -106,6 +112,9 @@ class Store:
         """A transaction that has the write lock."""
         connection = self.engine.connect()
         try:
+            connection.info.pop(
+                "crews_audit", None
+            )  # what a transaction had appended that was rolled back
             connection.begin()  # SQLite's BEGIN IMMEDIATE takes the lock
             if connection.dialect.name == "postgresql":
                 _lock(connection)
@@ -170,18 +179,19 @@ class Store:
                 connection.close()
 
 
-def open_store(url: str, *, patience: float = PATIENCE) -> Store:
+def open_store(url: str, *, patience: float = PATIENCE, sealing: Sealing | None = None) -> Store:
     """Open the journal at a SQLAlchemy URL and make its tables where they are missing.
 
     Args:
         url: `sqlite:///PATH` or `postgresql://...`.
         patience: Seconds for which a database that is away or locked is tried again, now and later.
+        sealing: What is called at the end of each transaction that writes: it signs the audit log.
 
     Raises:
         StoreError: the database cannot be reached or written, or was written by a newer version.
     """
     try:
-        store = Store(_engine(url, patience), patience)
+        store = Store(_engine(url, patience), patience, sealing)
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise unusable(error) from error
     try:

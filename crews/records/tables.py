@@ -225,7 +225,41 @@ audit = Table(
     Column("body", Text, nullable=False),
     Column("previous", String, nullable=False),
     Column("hash", String, nullable=False),
+    Column("node", String, nullable=False, default=""),
     Index("audit_by_run", "run", "sequence"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("key", String, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("public", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("run", String, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Index("payloads_by_run", "run"),
+)
+
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("secret", String, nullable=False),
+    Column("erased_at", Float),
 )
 
 workers = Table(

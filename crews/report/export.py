@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crews.errors import UsageError, WorkspaceError
-from crews.records import audit, tables
+from crews.records import audit, tables, vault
 from crews.records.audit import AuditRow
 from crews.records.rows import RunRow
 from crews.records.runs import check_kept
@@ -37,7 +37,8 @@ _REDACTION = (
 _AUDIT = (
     "One entry a line. SHA-256 of the UTF-8 text `line` is `hash`; its last element is `previous`, the hash "
     "of the entry with the sequence before, which may belong to another run. `redacted` entries have no `line`: "
-    "a secret was taken out of their body, so only the journal can prove them."
+    "a secret was taken out of their body, so only the journal can prove them. `contents` is what the entry says "
+    "only under the run's key (`sealed`); no hash here covers it. `crews audit export` proves entries by themselves."
 )
 
 
@@ -113,7 +114,10 @@ def _members(
         whole[f"{name}.jsonl"] = "".join(dump(_clean(row, redactor)) + "\n" for row in found)
         counts[name] = len(found)
     entries = audit.entries(store, run.id)
-    whole["audit.jsonl"] = "".join(dump(_entry(entry, redactor)) + "\n" for entry in entries)
+    contents = vault.contents_of(store, run.id)
+    whole["audit.jsonl"] = "".join(
+        dump(_entry(entry, contents.get(entry.sequence), redactor)) + "\n" for entry in entries
+    )
     counts["audit"] = len(entries)
     whole["report.md"] = redactor.text(markdown(store, run.id))
     return {name: text.encode() for name, text in whole.items()}, counts
@@ -134,12 +138,13 @@ def _text(text: str, redactor: Redactor) -> str:
     return redactor.text(text)
 
 
-def _entry(entry: AuditRow, redactor: Redactor) -> dict[str, Any]:
+def _entry(entry: AuditRow, contents: dict[str, Any] | None, redactor: Redactor) -> dict[str, Any]:
     body = _text(entry.body, redactor)
     proof: dict[str, Any] = {"redacted": True}
     if body == entry.body:
         proof = {"line": audit.entry_line(entry)}
-    return asdict(entry) | {"body": body} | proof
+    found = asdict(entry) | {"body": body} | proof
+    return found if contents is None else found | {"contents": redactor.json(contents)}
 
 
 def _manifest(

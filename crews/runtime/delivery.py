@@ -86,6 +86,8 @@ def _look(row: RunRow) -> str:
 
 def _log(writing: Writing, run: str, kind: str, body: dict[str, Any], **values: Any) -> None:
     with writing() as connection:
-        audit.append(connection, run, kind, body)
+        about = {k: v for k, v in body.items() if k != "content_hash"}
+        keyed = {"content_hash": body.get("content_hash", "")}
+        audit.append(connection, run, kind, about, keyed=keyed)
         if values:
             connection.execute(update(runs).where(runs.c.id == run).values(**values))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 from crews.safety.redact import Redactor, known_secrets
-from crews.settings import NotifyTarget, Settings
+from crews.settings import NotifyTarget, Settings, WebhookCopy
 
 LONG = 16
 """Characters from which a part of an address is taken for a token, whatever it consists of."""
@@ -24,11 +24,15 @@ def own_secrets(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, 
         "ANTHROPIC_API_KEY": settings.api_key,
         "ANTHROPIC_AUTH_TOKEN": settings.auth_token,
         "CREWS_TOKEN": settings.token,
+        "CREWS_AUDIT_KEY": settings.audit_key,
     }
     found |= {name: value.get_secret_value() for name, value in single.items() if value}
     found |= known_secrets({"CREWS_DATABASE_URL": settings.database_url})
     for name, target in settings.notify.items():
         found |= {f"notify-{name}-{n}": part for n, part in enumerate(target_secrets(target))}
+    for name, copy in settings.audit.targets.items():
+        if isinstance(copy, WebhookCopy):
+            found |= {f"{name}-{n}": part for n, part in enumerate(target_secrets(copy))}
     return found
 
 
@@ -37,7 +41,7 @@ def redactor_for(settings: Settings, environ: Mapping[str, str]) -> Redactor:
     return Redactor(own_secrets(settings, environ))
 
 
-def target_secrets(target: NotifyTarget) -> tuple[str, ...]:
+def target_secrets(target: NotifyTarget | WebhookCopy) -> tuple[str, ...]:
     """What must not be told of a target: its address, the parts of it that are tokens, its signing secret."""
     url = target.url.get_secret_value()
     secret = () if target.secret is None else (target.secret.get_secret_value(),)

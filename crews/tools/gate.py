@@ -30,6 +30,7 @@ from crews.records import inbox
 from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.records.rows import FINISHED_CALL, CallRow, CallState
+from crews.records.steps import Step
 from crews.records.store import dump
 from crews.safety.action import Action, Verdict
 from crews.teams.spec import PolicySpec
@@ -273,7 +274,7 @@ class Gate(CallLog):
         again = tool is not None and (tool.keyed or tool.repeatable) and not call.expected
         if tool is not None and (harmless or again or happened is False):
             return self.journal.set_call(
-                call, "effect_restarted", {"agent": seat.agent}, state="started"
+                call, Step("effect_restarted", {"agent": seat.agent}), state="started"
             )
         return await self._ask(
             call, seat, asking.did_it_happen(call, seat, self.policy, self.redactor), "unknown"

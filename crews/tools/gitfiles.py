@@ -56,16 +56,29 @@ def _listed(folder: Path, *which: str) -> list[str] | None:
 def _answer(folder: Path, *words: str) -> bytes | None:
     """What git says; None where it cannot be run or refuses."""
     try:
-        done = subprocess.run(  # noqa: S603
-            ["git", *_SAFE, "-C", str(folder), *words],  # noqa: S607
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT,
-        )
+        done = git(folder, *words)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def git(
+    folder: Path, *words: str, given: bytes = b"", timeout: float = _TIMEOUT
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder that is not trusted; `given` is its standard input.
+
+    Raises:
+        OSError: there is no git.
+        subprocess.TimeoutExpired: it took longer than `timeout` seconds.
+    """
+    return subprocess.run(  # noqa: S603
+        ["git", *_SAFE, "-C", str(folder), *words],  # noqa: S607
+        env=_environment(),
+        input=given,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from crews.records.journal import Journal
 from crews.records.rows import FINISHED_CALL, CallRow
+from crews.records.steps import Step
 from crews.records.store import dump
 from crews.safety.action import Action, Verdict
 from crews.safety.known import UNDECLARED
@@ -53,7 +54,10 @@ class CallLog:
         """
         shown = dump(self.redactor.json(_masked(call, seat)))
         labels = sorted(action.provenance.labels) if action else []
-        return self.journal.rule_call(call, verdict, seat.agent, shown, standing, labels)
+        reason = self.redactor.text(verdict.reason)
+        return self.journal.rule_call(
+            call, verdict, seat.agent, shown, standing, labels=labels, reason=reason
+        )
 
     def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
         """Policy has denied it."""
@@ -83,8 +87,7 @@ class CallLog:
             body["place"] = dict(sandbox.facts)
         call = self.journal.set_call(
             call,
-            "effect_started",
-            body,
+            Step("effect_started", body),
             state="started",
             started_at=time.time(),
             # A human may have edited them; what is kept is what happens.
@@ -114,8 +117,12 @@ class CallLog:
         }
         call = self.journal.set_call(
             call,
-            "effect_ended" if state != "denied" else "refused",
-            {"agent": seat.agent, "state": state, "result": evidence.digest(text), **more},
+            Step(
+                "effect_ended" if state != "denied" else "refused",
+                {"agent": seat.agent, "state": state},
+                contents=more,
+                keyed={"result": evidence.digest(text)},
+            ),
             state=state,
             result=shown,
             whole_result=whole,

@@ -40,7 +40,7 @@ def test_every_command_is_there(journal: Journal) -> None:
     assert set(re.findall(r"^  (\w+)  ", commands, re.MULTILINE)) == {
         "run", "ask", "demo", "resume", "check", "inbox", "runs", "stop", "diff", "apply", "undo",
         "cost", "users", "whoami", "notify", "worker", "workers", "schema", "watch", "schedules",
-        "export", "purge",
+        "export", "purge", "audit", "explain",
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from crews.records import audit, users
@@ -65,4 +64,4 @@ def asked_of(journal: Journal, **values: Any) -> ReviewRow:
 def told(store: Store, kind: str, run: str | None = None) -> list[dict[str, Any]]:
     """What the audit log says of that kind; the chain holds."""
     assert audit.first_break(store) is None
-    return [json.loads(e.body) for e in audit.entries(store, run) if e.kind == kind]
+    return [body for e, body in audit.told(store, run) if e.kind == kind]

@@ -21,6 +21,7 @@ from crews.records.journal import Journal
 from crews.records.ledger import Asked
 from crews.records.rows import CallRow, CallState, HandOver
 from crews.records.runs import claim
+from crews.records.steps import Step
 from crews.records.store import Store, open_store
 from crews.records.tables import calls, metadata, runs, turns
 from crews.safety.action import Finding, Verdict
@@ -223,6 +224,7 @@ def test_a_run_that_completes_closes_its_questions(store: Store) -> None:
     assert inbox.get_review(store, kept.id).state == "open"
 
 
+STARTED = Step("effect_started", {})
 STATES: tuple[CallState, ...] = ("waiting", "started", "done", "failed", "denied", "unknown")
 
 
@@ -290,7 +292,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(data=st.data(), state=st.sampled_from(STATES))
     def move(self, data: st.DataObject, state: CallState) -> None:
         row = self.calls[data.draw(st.sampled_from(sorted(self.calls)))]
-        moved = self.try_all(lambda journal: journal.set_call(row, "effect_started", state=state))
+        moved = self.try_all(lambda journal: journal.set_call(row, STARTED, state=state))
         self.calls[row.address] = moved
 
     @invariant()

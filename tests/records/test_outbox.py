@@ -182,8 +182,8 @@ def test_a_failure_is_tried_again_later_and_later_and_given_up_after_a_day(store
     assert outbox.GIVE_UP - outbox.LONGEST_PAUSE <= now - NOW <= outbox.GIVE_UP
     assert pauses[1] <= outbox.FIRST_PAUSE < pauses[5] <= max(pauses) <= outbox.LONGEST_PAUSE
     assert 20 < len(pauses) < 70
-    last = audit.entries(store, review.run)[-1]
-    assert (last.kind, '"HTTP 500"' in last.body) == ("notify_failed", True)
+    last, told = audit.told(store, review.run)[-1]
+    assert (last.kind, told["error"]) == ("notify_failed", "HTTP 500")
     assert audit.first_break(store) is None
 
 

@@ -227,13 +227,13 @@ def ruled(bench: Bench, *rules: Rule) -> Bench:
 
 
 @contextmanager
-def laid_out(folder: Path) -> Generator[Bench]:
-    """A bench over a workspace with `a.txt`."""
+def laid_out(folder: Path, url: str = "") -> Generator[Bench]:
+    """A bench over a workspace with `a.txt`; `url`: of its journal."""
     source = folder / "source"
     source.mkdir()
     (source / "a.txt").write_text("one\n", encoding="utf-8")
     workspace = make_workspace(source, folder / "run", 10)
-    with open_store(f"sqlite:///{folder / 'crews.db'}") as store:
+    with open_store(url or f"sqlite:///{folder / 'crews.db'}") as store:
         journal = builders.owned(store)
         builders.thread(journal)
         yield Bench(store, journal, workspace)

@@ -39,8 +39,8 @@ def approved(bench: Bench, tool: Probe, *, scope: str = "run", **arguments: Any)
 
 
 def verdicts(bench: Bench, call: CallRow) -> list[dict[str, Any]]:
-    entries = audit.entries(bench.store, bench.journal.run)
-    bodies = [json.loads(e.body) for e in entries if e.kind == "verdict"]
+    entries = audit.told(bench.store, bench.journal.run)
+    bodies = [body for e, body in entries if e.kind == "verdict"]
     return [body for body in bodies if body["call"] == call.address]
 
 
