@@ -63,6 +63,18 @@ def test_the_policy_with_people_is_right_and_says_what_the_table_says(tmp_path: 
     assert Queueing() == Queueing(per=hour, priority=100)
 
 
+def test_the_policy_with_tools_from_outside_is_right(tmp_path: Path) -> None:
+    team = write_team(tmp_path / "team")
+    agents = (team / "agents.yaml").read_text(encoding="utf-8")
+    given = agents.replace("tools: [", 'tools: ["shop.tools:Mail", ', 1)
+    (team / "agents.yaml").write_text(given, encoding="utf-8")
+    text = named("yaml")["policy.yaml, with tools from outside"]
+    (team / "policy.yaml").write_text(text, encoding="utf-8")
+    policy = load_team(team, known_tools=TOOL_NAMES).policy
+    assert policy.declared("shop.tools:Mail") is not None
+    assert {p.severity for p in check_team(team, known_tools=TOOL_NAMES)} <= {"warning"}
+
+
 def test_every_command_exists() -> None:
     known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     shown = set(re.findall(r"crews ([a-z]+)\b", "\n".join(re.findall(r"`(crews [^`]*)`", README))))

@@ -188,13 +188,13 @@ def span(seconds: float) -> float | str:
 
 
 def test_hosts_are_read_as_they_are_written(write: Write) -> None:
-    hosts = 'egress: [pypi.org, "*.example.org", "git.test:8443", 10.0.0.7]\nsandbox: docker\n'
+    hosts = 'egress: [code.test, "*.example.org", "git.test:8443", 10.0.0.7]\nsandbox: docker\n'
     policy = load_team(write(policy=f"{POLICY}{hosts}"), known_tools=TOOLS).policy
-    assert policy.egress == ("pypi.org", "*.example.org", "git.test:8443", "10.0.0.7")
+    assert policy.egress == ("code.test", "*.example.org", "git.test:8443", "10.0.0.7")
     assert policy.sandbox == "docker"
 
 
-@pytest.mark.parametrize("host", ["https://pypi.org", "pypi.org/simple", "a b", "**.x", "x:port"])
+@pytest.mark.parametrize("host", ["https://code.test", "code.test/simple", "a b", "**.x", "x:port"])
 def test_what_is_no_host_is_said_to_be_none(write: Write, host: str) -> None:
     (only,) = check_team(write(policy=f'{POLICY}egress: ["{host}"]\n'), known_tools=TOOLS)
     assert only.message == f"'{host}' is no host"
