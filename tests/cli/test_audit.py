@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from crews import notify
 from crews.records.sealing import open_journal
 from crews.safety.action import Verdict
-from crews.settings import Settings
+from crews.settings import Settings, load
 from tests.cli.journal import Journal
 from tests.support.written import worked
 
@@ -132,6 +135,10 @@ def test_a_copy_that_was_kept_outside_is_compared(
     monkeypatch.setenv("CREWS_AUDIT", json.dumps(setting))
     for name in ("ann", "bob"):
         journal.run("users", "add", name, "--role", "admin", "--login", "root")
+    settings = load()
+    with open_journal(settings) as store:
+        # What a slow disk kept the commands from copying in the seconds that they wait for it.
+        asyncio.run(notify.send_due(store, settings, time.time() + 120))
     assert copies.read_text().count("\n") >= 1
     assert journal.run("audit", "verify", "--checkpoint", str(copies)).code == 0
     note = tmp_path / "note"
