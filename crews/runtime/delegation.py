@@ -23,6 +23,7 @@ from crews.safety.autonomy import TEAM
 from crews.safety.bounds import LONG_TEXT, MOST_DELEGATIONS, MOST_ENTRIES
 from crews.safety.budget import share, tightest
 from crews.safety.grants import narrow
+from crews.safety.labels import Exposure, worst
 from crews.teams.spec import AgentSpec, Limits
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.gate import AnyTool
@@ -204,6 +205,7 @@ class DelegateTool(Tool[DelegateArgs]):
         agent = self._scene.team.agent(step.agent)
         bounds = of_step(step, agent)
         tools = self._tools(args, agent, bounds)
+        given = self._given(args, step, plan)
         row = open_thread(
             self._scene,
             path=_child(context.call),
@@ -216,10 +218,13 @@ class DelegateTool(Tool[DelegateArgs]):
                 expected_output=step.expected_output,
                 acceptance=step.acceptance,
                 note="\n\n".join(t for t in (args.note, advice) if t),
-                context=self._context(args, step, plan),
+                context=[prompts.handed_over(t, t.outcome) for t in given if t.outcome],
             ),
             tools=tools,
-            label=exposure_at(self._scene.journal, context.call),
+            # What it is given may have been handed over in this very turn, which the turn's label cannot know.
+            label=worst(
+                (exposure_at(self._scene.journal, context.call), *(self._heard(t) for t in given))
+            ),
             limits=self._limits(args, agent),
             bounds=bounds,
         )
@@ -238,7 +243,7 @@ class DelegateTool(Tool[DelegateArgs]):
         limits = tightest(self._scene.team.policy.delegation, agent.oversight.limits)
         return limits if args.budget_share is None else share(limits, args.budget_share)
 
-    def _context(self, args: DelegateArgs, step: Step, plan: Plan) -> list[str]:
+    def _given(self, args: DelegateArgs, step: Step, plan: Plan) -> list[ThreadRow]:
         """Hand-overs that the agent is given: its dependencies', those asked for, and why it was rejected."""
         names = dict.fromkeys((*step.depends_on, *args.context))
         threads = [t for n in names if (t := plan.latest(n)) is not None]
@@ -247,7 +252,7 @@ class DelegateTool(Tool[DelegateArgs]):
             # A repeated step is rework: its author gets the rejections word for word.
             threads += [t for t in rejections(plan.delegations, self._scene) if t not in threads]
             threads.insert(0, earlier)
-        return [prompts.handed_over(t, t.outcome) for t in threads if t.outcome is not None]
+        return [t for t in threads if t.outcome is not None]
 
     async def _work(self, row: ThreadRow) -> ToolResult:
         agent = self._scene.team.agent(row.agent)
@@ -255,8 +260,11 @@ class DelegateTool(Tool[DelegateArgs]):
         done = await self._worker(agent, row, tools)
         if done.outcome is None:
             raise ToolError("the delegation ended without a hand-over")
-        heard = "values" if row.grant.returns else exposure_of(self._scene.journal, done)
-        return ToolResult(prompts.handed_over(done, done.outcome), heard=heard)
+        return ToolResult(prompts.handed_over(done, done.outcome), heard=self._heard(done))
+
+    def _heard(self, done: ThreadRow) -> Exposure:
+        """What a hand-over exposes its reader to."""
+        return "values" if done.grant.returns else exposure_of(self._scene.journal, done)
 
 
 def rejections(delegations: tuple[ThreadRow, ...], scene: Scene) -> list[ThreadRow]:

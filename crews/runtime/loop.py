@@ -107,7 +107,7 @@ class Loop:
         finish_now = await metering.reserve(self.scene, self.thread, self.agent, talk)
         self.beyond += finish_now
         if finish_now and (self.beyond > 1 + GRACE_TURNS or not self.ending):
-            return _cut_off(talk)
+            return self._cut_off(talk)
         if finish_now:
             await metering.reserve_end(self.scene, self.thread, self.agent, talk)
         request = self._request(talk, forced=finish_now or self._last_turn(talk))
@@ -274,7 +274,13 @@ class Loop:
             return HandOver(summary=_newest_text(talk))
         if talk.turns < self.agent.max_iter + GRACE_TURNS:
             return None
-        return _cut_off(talk)
+        return self._cut_off(talk)
+
+    def _cut_off(self, talk: Conversation) -> HandOver:
+        """The hand-over that the engine makes for an agent that made none; of a quarantined one, not a word."""
+        head = f"[ended by the engine after {talk.turns} turns without a hand-over]"
+        said = "" if self.thread.grant.returns else _newest_text(talk)
+        return HandOver(summary=f"{head}\n{said}")
 
     def _end(self, outcome: HandOver) -> HandOver:
         journal, path = self.scene.journal, self.thread.path
@@ -319,12 +325,6 @@ def _said(answer: ModelAnswer) -> str:
 
 def _text(blocks: Sequence[Block]) -> str:
     return "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text")
-
-
-def _cut_off(talk: Conversation) -> HandOver:
-    """The hand-over that the engine makes for an agent that made none."""
-    head = f"[ended by the engine after {talk.turns} turns without a hand-over]"
-    return HandOver(summary=f"{head}\n{_newest_text(talk)}")
 
 
 def _newest_text(talk: Conversation) -> str:
