@@ -6,18 +6,18 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from pydantic import JsonValue
 
 from crews.records import inbox
 from crews.records.journal import Journal
-from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow, ThreadRow
 from crews.runtime.scene import Scene
 from crews.safety.known import UNDECLARED, Known
 from crews.safety.labels import AIMED, Exposure, Grounds, worst
-from crews.safety.values import leaves
+from crews.safety.values import leaves, pieces
 from crews.tools.gate import AnyTool
 
 _SETTING = re.compile(r"(?m)^([ \t-]*[\w-]+:)[ \t]*[\d._]+[ \t]*(?=#|$)")
@@ -90,16 +90,16 @@ def human_words(journal: Journal) -> Iterator[str]:
         if review.decision in {"answer", "approve", "edit"} and review.signed_in != "":
             yield review.answer
         if review.decision == "edit" and review.kind in {"action", "plan"}:
-            yield from _rewritten(review)
+            yield from rewritten(review.about.get("arguments"), review.edited or {})
 
 
-def _rewritten(review: ReviewRow) -> Iterator[str]:
-    """The lines that a human wrote into a call's arguments: what was there before is still the model's."""
-    before = {
-        line for _, text in leaves(review.about.get("arguments")) for line in text.splitlines()
-    }
-    for _, text in leaves(review.edited or {}):
-        yield from (line for line in text.splitlines() if line not in before)
+def rewritten(before: JsonValue, after: JsonValue) -> Iterator[str]:
+    """What a human wrote into a call's arguments: a word that was there before is still the model's."""
+    models = {part for _, text in leaves(before) for part in pieces(text)}
+    for _, text in leaves(after):
+        for theirs, words in groupby(text.split(), lambda word: models.isdisjoint(pieces(word))):
+            if theirs:
+                yield " ".join(words)
 
 
 def _planned(journal: Journal, thread: ThreadRow) -> Iterator[str]:
