@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import to_json
 
 from crews.errors import UsageError
 from crews.runtime.apart import apart
@@ -126,7 +127,18 @@ def _taking(inner: Any, *names: str) -> type[BaseModel]:
 
 
 def _text(found: Any) -> tuple[Any, str]:
-    return found, str(found)[: LARGEST_RESULT + LONGEST_SECRET]
+    return found, _as_text(found)[: LARGEST_RESULT + LONGEST_SECRET]
+
+
+def _as_text(found: object) -> str:
+    """Data as JSON, whose fields policy.yaml can name; anything else as it spells itself."""
+    spelt = str(found)
+    if not isinstance(found, (dict, list, tuple, BaseModel)):
+        return spelt
+    try:
+        return to_json(cast("Any", found)).decode()
+    except (ValueError, RecursionError):
+        return spelt
 
 
 def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared, seconds: float) -> AnyTool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crewai.tools import BaseTool
@@ -96,6 +97,16 @@ class Vague(BaseTool):
 
     def _run(self, when: Unheard) -> str:
         return str(when)
+
+
+class Record(BaseTool):
+    """Returns data, not text."""
+
+    name: str = "record"
+    description: str = "Returns a record."
+
+    def _run(self, name: str) -> dict[str, Any]:
+        return {"name": name, "iban": "DE89370400440532", "at": date(2026, 1, 2)}
 
 
 reader = Declared(crews_effect="read")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,3 +153,8 @@ def test_a_tool_that_never_answers_is_given_up(context: ToolContext) -> None:
     tool = load_foreign(f"{HERE}:Sleeper", Path("storage"), seconds=0.2)
     with pytest.raises(ToolError, match=r"no answer after 0.2 s.*not known"):
         run(tool, context)
+
+
+def test_data_is_told_as_json_so_that_its_fields_can_be_declared(context: ToolContext) -> None:
+    told = json.loads(run(loaded("Record"), context, name="Ann"))
+    assert told == {"name": "Ann", "iban": "DE89370400440532", "at": "2026-01-02"}
