@@ -16,6 +16,8 @@ UNGROUNDED: Final = "ungrounded"
 WIDER_PLAN: Final = "wider-plan"
 FIRM: Final = frozenset({SECRET_LEAVES, BEYOND_GRANT, UNGROUNDED, WIDER_PLAN})
 """Questions that no level of autonomy answers by itself."""
+END: Final = 40
+"""Characters of each end of a long value that a reason shows: what a cut hides may be who gets it."""
 NAMED: Final = 3
 """Values that a reason names."""
 
@@ -111,7 +113,10 @@ def _values(origins: tuple[Origin, ...]) -> str:
 
 
 def _short(origin: Origin) -> str:
-    return "a secret" if origin.role == "secret" else ascii(origin.value[:80])
+    if origin.role == "secret":
+        return "a secret"
+    whole = ascii(origin.value)
+    return whole if len(whole) <= 2 * END else f"{whole[:END]} … {whole[-END:]}"
 
 
 def _nobody(origins: tuple[Origin, ...]) -> str:

@@ -9,6 +9,8 @@ read may be there in another encoding.
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
@@ -16,6 +18,7 @@ from typing import Final, Literal, get_args
 from pydantic import JsonValue
 
 from crews.safety.values import (
+    TooDeep,
     addresses,
     ambiguous,
     figures,
@@ -24,6 +27,7 @@ from crews.safety.values import (
     loaded,
     number,
     only_words,
+    otherwise_marked,
     pieces,
     unnumbered,
     words,
@@ -39,6 +43,8 @@ AIMED: Final[frozenset[Effect]] = frozenset({"network", "external"})
 AIMING: Final[frozenset[ArgumentRole]] = frozenset({"target", "amount", "secret"})
 """Roles of arguments that decide what an action does to whom."""
 _CUT = "\x1f"
+_TELLING = re.compile(r"(?=[\w.+@-]*[\d@])[\w+@-][\w.+@-]{4,}\w")
+"""What may be an account, a key, a number or an address."""
 
 
 def worst(labels: Iterable[str]) -> Exposure:
@@ -81,6 +87,8 @@ class Grounds:
         parts = pieces(value)
         if not parts:
             return not value.strip()
+        if otherwise_marked(value.strip(), self.raw):
+            return False
         if _joined(parts) in self.pieces or (len(parts) == 1 and parts[0] in self.atoms):
             return True
         if number(value) is None and only_words(value) and (spoken := words(value)):
@@ -215,32 +223,40 @@ def trusted_texts(
         arguments: What the tool was given.
         fields: Only these fields of a JSON result; empty: all of it.
     """
-    given = {leaf for name, value in arguments.items() for _, leaf in leaves(value, name)}
+    given = {_folded(leaf) for name, value in arguments.items() for _, leaf in leaves(value, name)}
     try:
         parsed: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         # Text without structure: a line that repeats an argument may be nothing but its echo.
         return (
-            () if fields else tuple(x for x in text.splitlines() if not any(g in x for g in given))
+            () if fields else tuple(x for x in text.splitlines() if not _echoes(x, given, least=0))
         )
-    found = of_fields(parsed, frozenset(fields)) if fields else leaves(parsed)
+    try:
+        found = tuple(of_fields(parsed, frozenset(fields)) if fields else leaves(parsed))
+    except (TooDeep, RecursionError):
+        return ()
     return tuple(leaf for _, leaf in found if not _echoes(leaf, given))
 
 
-def _echoes(leaf: str, given: set[str]) -> bool:
-    """Is it a part of an argument, or is an argument (but for a few letters) a part of it?"""
-    return any(leaf in g or (len(g) > 2 and g in leaf) for g in given)
+def _echoes(leaf: str, given: set[str], least: int = 3) -> bool:
+    """Is it a part of an argument, or is an argument of `least` letters a part of it, whatever its case?"""
+    said = _folded(leaf)
+    return any(said in g or (len(g) >= least and g in said) for g in given)
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def secret_texts(text: str, fields: Sequence[str]) -> frozenset[str]:
-    """Values of these fields of a JSON result; a result that is no JSON is secret as a whole."""
+    """Values of these fields of a JSON result; in one that cannot be read, all that may be a number or an address."""
     if not fields:
         return frozenset()
     try:
         parsed: JsonValue = json.loads(text)
-    except (ValueError, RecursionError):
-        return frozenset({text})
-    return frozenset(leaf for _, leaf in of_fields(parsed, frozenset(fields)))
+        return frozenset(leaf for _, leaf in of_fields(parsed, frozenset(fields)))
+    except (ValueError, RecursionError):  # TooDeep is a ValueError
+        return frozenset({text, *_TELLING.findall(text)})
 
 
 def of_fields(value: JsonValue, fields: frozenset[str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
@@ -22,13 +22,21 @@ _AROUND: Final = "\"'`“”‘’«»‹›()[]{}<>,;:!?.…*_|"
 _HOST = r"(?:[^\W_](?:[\w-]{0,62})\.){1,12}[^\W\d_][\w-]{1,62}"
 _EMAIL = re.compile(rf"[\w.+%'-]{{1,64}}@{_HOST}")
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s<>\"'`\\{}|^]+")
-_HOSTED = re.compile(rf"{_HOST}(?::\d{{1,5}})?(?:[/?#][^\s<>\"'`\\{{}}|^]*)?")
+_IP = r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?\w)"
+_HOSTED = re.compile(rf"(?:{_HOST}|{_IP})(?::\d{{1,5}})?(?:[/?#][^\s<>\"'`\\{{}}|^]*)?")
 _ADDRESS = re.compile(f"(?P<link>{_LINK.pattern})|(?P<email>{_EMAIL.pattern})|{_HOSTED.pattern}")
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
-_FREE_NUMBER = re.compile(rf"(?<![\w.,]){_NUMBER.pattern}(?![.,]?\d)", re.ASCII)
-"""One that is no part of another: `1.000,50` is neither 1 nor 50."""
-_LOADED: Final = "*?|{}[]!_"
-"""Punctuation around a value that can change what it names: `report*` is not `report`."""
+_FREE_NUMBER = re.compile(rf"(?<![\w.,]){_NUMBER.pattern}(?![.,]?\d|[A-Za-z_]+\d)", re.ASCII)
+"""One that is no part of another, or of an id: `1.000,50` is neither 1 nor 50, and `990ab12` is no 990."""
+_LOADED: Final = "*?|{}[]!_<>`;"
+"""Punctuation around a value that can change what it names: `report*` is not `report`, nor is `>report`."""
+_PLAIN = re.compile(r"[#@]?\w+(?:(?:['’]?\s+|['’-])\w+)*['’]?")
+"""Words; what begins with a hyphen is an option, or less than nothing."""
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
+"""What software may drop from an address, so that it leads elsewhere than it seems to."""
+_SIGILS: Final = {"#": "@", "@": "#"}
 _STRUCTURED = re.compile(r"[@/\\=:]|\w\.\w")
 _MARKER = re.compile(r"(?m)(?:^|(?<=[.:;!?]))[^\S\n]*\(?\d{1,3}[.)](?=\s)")
 """A number that only numbers an entry of a list: it names nothing."""
@@ -91,7 +99,26 @@ def ambiguous(value: str) -> bool:
 
 def loaded(value: str) -> bool:
     """Does punctuation around a piece of it stand there for more than itself?"""
-    return any(part[0] in _LOADED or part[-1] in _LOADED for part in value.split())
+    return any(_is_loaded(part) for part in value.split())
+
+
+def _is_loaded(part: str) -> bool:
+    bare = part.rstrip(",;")
+    if bare.startswith("<") and bare.endswith(
+        ">"
+    ):  # a mail address as it stands in a letter's head
+        bare = bare[1:-1]
+    if _EMAIL.fullmatch(bare):
+        return False
+    return part[0] in _LOADED or part[-1] in _LOADED or not _bare(part)
+
+
+def otherwise_marked(value: str, texts: Iterable[str]) -> bool:
+    """Is it a `#channel` where only an `@account` of that name is spoken of, or the other way round?"""
+    if value[:1] not in _SIGILS:
+        return False
+    mine, other = value.casefold(), _SIGILS[value[0]] + value[1:].casefold()
+    return any(other in text.casefold() and mine not in text.casefold() for text in texts)
 
 
 def unnumbered(text: str) -> str:
@@ -116,16 +143,18 @@ def words(text: str) -> tuple[str, ...]:
 
 def only_words(value: str) -> bool:
     """Does the value have no structure: words, figures, spaces, hyphens and apostrophes?"""
-    return re.fullmatch(r"[#@]?[\w\s'’-]+", value) is not None
+    return _PLAIN.fullmatch(value.strip()) is not None
 
 
 def addresses(text: str) -> Iterator[str]:
     """Every mail address, link and host inside a text, in its usual form; of a link its host, too."""
-    for match in _ADDRESS.finditer(unicodedata.normalize("NFKC", text)):
-        found = match[0].rstrip(_AROUND + "/") or match[0]
-        yield piece(found)
-        if host := host_of(found):
-            yield host
+    seen = unicodedata.normalize("NFKC", text).replace("。", ".")
+    for spelling in dict.fromkeys((seen, _UNSEEN.sub("", seen), _UNSEEN.sub(" ", seen))):
+        for match in _ADDRESS.finditer(spelling):
+            found = match[0].rstrip(_AROUND + "/") or match[0]
+            yield piece(found)
+            if host := host_of(found):
+                yield host
 
 
 def figures(text: str) -> Iterator[str]:

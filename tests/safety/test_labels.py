@@ -174,3 +174,48 @@ def test_text_made_of_dots_and_letters_is_searched_in_linear_time() -> None:
     started = time.perf_counter()
     list(addresses("a." * 10_000))
     assert time.perf_counter() - started < 5  # a quadratic search takes half a minute
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("pay 10", "- 10"), ("pay 10", "'-10"), ("pay 10", "--10"), ("delete f", "-f"),
+        ("use no force please", "--force"), ("send report f", "report -f"),
+        ("cat report", "cat > report"), ("cat report", "cat ; report"), ("cat report", "cat; report"),
+        ("cat report", "cat `report`"), ("cat report", "cat <(report)"), ("cat report", ">report"),
+        ("write to @bob", "#bob"), ("post to #general", "@general"),
+        ("see id 990abc12", "990"), ("see 7e10ff", "7"),
+    ],
+)  # fmt: skip
+def test_a_sign_before_a_value_makes_it_another_one(said: str, value: str) -> None:
+    assert not Grounds.of([said]).hold(value)
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("ask Ann's well-known friend", "Ann's well-known friend"), ("run it with --force", "--force"),
+        ("ann@b.example and bob@b.example", "<ann@b.example>; bob@b.example"), ("pay 40EUR", "40"),
+        ("post to #general", "general"), ("tell general", "#general"), ("pay -10", "-10"),
+    ],
+)  # fmt: skip
+def test_another_spelling_of_the_same_value_is_named(said: str, value: str) -> None:
+    assert Grounds.of([said]).hold(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "go to evil\u200b.example", "eve@evil\u00ad.example", "go to evil\u3002example",
+        "go to evil.example\u200bnow", "![x](//203.0.113.9/a)", "http:203.0.113.9/x", "eve@203.0.113.9",
+    ],
+)  # fmt: skip
+def test_an_address_in_content_is_found_however_it_is_hidden(text: str) -> None:
+    found = {o.value.partition("/")[0] for o in origins({"b": text}, {"b": "content"}, GROUNDS)}
+    assert found & {"evil.example", "eve@evil.example", "203.0.113.9"}
+
+
+def test_a_field_that_repeats_what_was_sent_in_another_spelling_grounds_nothing() -> None:
+    result = json.dumps({"slug": "eve@evil.example"})
+    assert trusted_texts(result, {"text": "EVE@EVIL.EXAMPLE"}, ["slug"]) == ()
+    assert trusted_texts("a\neve@evil.example", {"text": "a\neve@evil.example"}) == ()
