@@ -42,6 +42,8 @@ AIMED: Final[frozenset[Effect]] = frozenset({"network", "external"})
 """Effects that leave the run. Fetching a page is one: the address can carry what was read."""
 AIMING: Final[frozenset[ArgumentRole]] = frozenset({"target", "amount", "secret"})
 """Roles of arguments that decide what an action does to whom."""
+SHORT: Final = 4
+"""Characters below which a value is looked for as a word of its own."""
 _CUT = "\x1f"
 _TELLING = re.compile(r"(?=[\w.+@-]*[\d@])[\w+@-][\w.+@-]{4,}\w")
 """What may be an account, a key, a number or an address."""
@@ -239,9 +241,16 @@ def trusted_texts(
 
 
 def _echoes(leaf: str, given: set[str], least: int = 3) -> bool:
-    """Is it a part of an argument, or is an argument of `least` letters a part of it, whatever its case?"""
+    """Is it a part of an argument, or is an argument of `least` letters a part of it, whatever its case?
+
+    A value of a few letters is one only where it stands free: a figure is found inside many a longer one.
+    """
     said = _folded(leaf)
-    return any(said in g or (len(g) >= least and g in said) for g in given)
+    short = re.compile(rf"(?<!\w){re.escape(said)}(?!\w)") if len(said) < SHORT else None
+    return any(
+        (short.search(g) is not None if short else said in g) or (len(g) >= least and g in said)
+        for g in given
+    )
 
 
 def _folded(text: str) -> str:

@@ -128,5 +128,7 @@ def test_a_turn_asks_the_journal_no_more_as_the_thread_gets_longer() -> None:
         events.remove(Engine, "before_cursor_execute", count)
     assert len(at_turn) == TURNS + 1
     each = [later - before for before, later in zip(at_turn, at_turn[1:], strict=False)]
-    assert len(set(each)) == 1
-    assert each[0] <= 60  # five short transactions for a turn with one call
+    signed = [n for n in each if n != min(each)]  # once in a hundred entries the log is signed, too
+    assert len(signed) <= len(each) // 20 + 1
+    assert max(each) - min(each) <= 15
+    assert min(each) <= 60  # five short transactions for a turn with one call

@@ -219,3 +219,9 @@ def test_a_field_that_repeats_what_was_sent_in_another_spelling_grounds_nothing(
     result = json.dumps({"slug": "eve@evil.example"})
     assert trusted_texts(result, {"text": "EVE@EVIL.EXAMPLE"}, ["slug"]) == ()
     assert trusted_texts("a\neve@evil.example", {"text": "a\neve@evil.example"}) == ()
+
+
+def test_a_figure_is_no_echo_of_a_longer_one_in_which_it_occurs() -> None:
+    given_ = {"start": "2024-05-19 10:00", "title": "Lunch 7"}
+    text = json.dumps({"id": "24", "note": "7", "hour": "10"})
+    assert trusted_texts(text, given_, ("id", "note", "hour")) == ("24",)
