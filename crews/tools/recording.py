@@ -119,8 +119,7 @@ class CallLog:
             call,
             Step(
                 "effect_ended" if state != "denied" else "refused",
-                {"agent": seat.agent, "state": state},
-                contents=more,
+                {"agent": seat.agent, "state": state, **more},
                 keyed={"result": evidence.digest(text)},
             ),
             state=state,

@@ -250,7 +250,7 @@ def _own_tools() -> Iterator[Case]:
     deep: Any = MALLORY
     for _ in range(40):
         deep = [deep]
-    yield Case("too-deep", "publish", {"payload": deep}, "denied", "not-granted")
+    yield Case("too-deep", "publish", {"payload": deep}, "denied", "limit")
 
 
 def _honest() -> Iterator[Case]:
