@@ -200,7 +200,7 @@ class _Container:
                     output.add(chunk)
                     if output.endless:
                         watch.passed_by("output")
-                        said.close()  # nobody will ever want the rest
+                        _let_go(said)  # nobody will ever want the rest
                         break
                 code = int(engine.wait(self.id, timeout=limits.wall_seconds + 60)["StatusCode"])
                 state = cast("dict[str, Any]", engine.inspect_container(self.id)["State"])
@@ -254,6 +254,15 @@ def _engine() -> Generator[_Engine]:
         yield cast("_Engine", client)
     finally:
         client.close()
+
+
+def _let_go(said: _Said) -> None:
+    """Stop listening. The stream's `close` only shuts the socket down: its descriptor goes with the answer."""
+    said.close()
+    answer = getattr(said, "_response", None)
+    if answer is not None:
+        with contextlib.suppress(Exception):
+            answer.close()
 
 
 def _why(error: Exception) -> str:
