@@ -119,8 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.boxes[name] = Box(self.server.asked[-1])
             self._answer({"Id": name, "Warnings": []}, 201)
         elif box := self._box(path, "start"):
-            self.server.started.append(path.split("/")[2])
             box.start(self.server.runs)
+            self.server.started.append(path.split("/")[2])
             self._answer(None, 204)
         elif box := self._box(path, "wait"):
             result = box.ended.result()
