@@ -248,7 +248,8 @@ def _echoes(leaf: str, given: set[str], least: int = 3) -> bool:
     said = _folded(leaf)
     short = re.compile(rf"(?<!\w){re.escape(said)}(?!\w)") if len(said) < SHORT else None
     return any(
-        (short.search(g) is not None if short else said in g) or (len(g) >= least and g in said)
+        (short.search(g) is not None if short else said in g)
+        or (len(g) >= least and _joined(pieces(g)) in _joined(pieces(said)))
         for g in given
     )
 
