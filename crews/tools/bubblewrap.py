@@ -71,6 +71,8 @@ class Bubblewrap(Sandbox):
     bwrap: str
     setpriv: str
     """Drops the user inside; empty: we are not root, bubblewrap makes a user namespace."""
+    setsid: str
+    """Takes the command, not bubblewrap's own processes, out of the group that the leash kills."""
     python: Interpreter
     refused: bytes = field(repr=False)
     """The seccomp program."""
@@ -89,19 +91,21 @@ class Bubblewrap(Sandbox):
         Raises:
             SandboxUnavailable: something that it needs is missing.
         """
-        bwrap, setpriv = shutil.which("bwrap"), shutil.which("setpriv")
+        bwrap, setpriv, setsid = map(shutil.which, ("bwrap", "setpriv", "setsid"))
         refused = program(platform.machine(), Refusals())
         if bwrap is None:
             raise SandboxUnavailable("`bwrap` is not installed")
+        if setsid is None:
+            raise SandboxUnavailable("`setsid` (util-linux) is not installed")
         if refused is None:
             raise SandboxUnavailable(f"no system call filter for {platform.machine()}")
         if os.getuid() != 0:
-            return cls(bwrap, "", interpreter(), refused)
+            return cls(bwrap, "", setsid, interpreter(), refused)
         if setpriv is None:
             raise SandboxUnavailable("`setpriv` (util-linux) is not installed")
         if not all(map(has_capability, (_CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN))):
             raise SandboxUnavailable("root may not make namespaces here (a container?)")
-        return cls(bwrap, setpriv, interpreter(), refused)
+        return cls(bwrap, setpriv, setsid, interpreter(), refused)
 
     async def run(
         self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
@@ -152,7 +156,9 @@ class Bubblewrap(Sandbox):
     def _namespaces(self) -> Iterator[str]:
         yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
         yield from ("--unshare-cgroup-try", "--hostname", "sandbox")
-        yield from ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
+        # Not --new-session: with it bubblewrap's first process leaves the group that the leash kills
+        # some moments before --die-with-parent holds for it.
+        yield from ("--die-with-parent", "--cap-drop", "ALL")
         if self.setpriv:
             yield from ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
         else:
@@ -184,7 +190,8 @@ class Bubblewrap(Sandbox):
         yield from ("--remount-ro", "/", "--chdir", "/")
 
     def _payload(self, command: str, uid: int | None, limits: CommandLimits) -> Iterator[str]:
-        """Drop the user, set the kernel's limits, become the shell."""
+        """Leave the terminal's session, drop the user, set the limits, become the shell."""
+        yield self.setsid
         if uid is not None:
             yield from (self.setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
             yield "--inh-caps=-all"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,11 +34,11 @@ def marker() -> str:
     return "marker-" + secrets.token_hex(8)
 
 
-def at_least_two(marker: str) -> int:
+def at_least_two(marker: str, pause: float = 0.02) -> int:
     """Wait until so many processes have this marker; how many they are, at last."""
     deadline = time.monotonic() + 20
     while (found := len(marked(marker))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(pause)
     return found
 
 
@@ -112,9 +111,28 @@ async def test_a_cancelled_command_is_gone_when_the_caller_is_told(
 def test_a_command_dies_with_the_process_that_runs_it(
     kind: str, marker: str, tmp_path: Path
 ) -> None:
+    with _running(kind, marker, tmp_path) as parent:
+        started = at_least_two(marker)
+        parent.kill()
+    assert started >= 2
+    assert eventually_none(marker) == []
+
+
+def test_a_command_dies_with_that_process_from_its_first_moment(tmp_path: Path) -> None:
+    for milliseconds in range(0, 16, 3):  # bubblewrap makes its namespaces in this time
+        marker = secrets.token_hex(12)
+        with _running("bubblewrap", marker, tmp_path) as parent:
+            at_least_two(marker, pause=0.0005)
+            time.sleep(milliseconds / 1000)
+            parent.kill()
+        assert eventually_none(marker) == []
+
+
+def _running(kind: str, marker: str, folder: Path) -> subprocess.Popen[bytes]:
+    """A process of its own that runs a command which waits, and has left another behind."""
     sandbox_of(kind)  # skips, or fails, here
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
+    workspace = folder / "workspace"
+    workspace.mkdir(exist_ok=True)
     source = (
         "import asyncio, pathlib, sys\n"
         "from tests.support.sandboxes import run, sandbox_of\n"
@@ -124,14 +142,10 @@ def test_a_command_dies_with_the_process_that_runs_it(
         "asyncio.run(run(sandbox_of(kind), pathlib.Path(folder), sleep))\n"
     )
     hidden = marker[::-1]  # the program's own command line must not count
-    program = [sys.executable, "-c", source, kind, hidden]
     root = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": root, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen([*program, str(workspace)], env=environment) as parent:
-        started = at_least_two(marker)
-        parent.send_signal(signal.SIGKILL)
-    assert started >= 2
-    assert eventually_none(marker) == []
+    environment = {**os.environ, "PYTHONPATH": root, "TMPDIR": str(folder)}
+    program = [sys.executable, "-c", source, kind, hidden, str(workspace)]
+    return subprocess.Popen(program, env=environment)
 
 
 async def test_a_fork_bomb_stays_small(sandbox: Sandbox, marker: str, tmp_path: Path) -> None:
