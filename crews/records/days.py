@@ -82,7 +82,11 @@ def committed(connection: Connection, day: DayRow) -> Spent:
     """What all runs of the team have spent on the day, have reserved, or may have been billed for."""
     start = datetime.fromisoformat(day.day).replace(tzinfo=UTC).timestamp()
     query = (
-        select(func.coalesce(func.sum(spend.c.money), 0), func.count(), func.count(spend.c.money))
+        select(
+            func.coalesce(func.sum(spend.c.money + spend.c.lost_money), 0),
+            func.count(),
+            func.count(spend.c.money + spend.c.lost_money),
+        )
         .join(runs, runs.c.id == spend.c.run)
         .where(
             runs.c.team_name == day.team,

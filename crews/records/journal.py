@@ -12,7 +12,8 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, insert, select, tuple_, update
 
 from crews.errors import EXIT_FAILED, Fenced
-from crews.records import audit, days, steps
+from crews.records import audit, days, reservations, steps
+from crews.records.reservations import Key
 from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
 from crews.records.runs import close_questions, get_run, row_as
 from crews.records.steps import Step
@@ -243,12 +244,11 @@ class Journal:
 
     def _settle(self, connection: Connection, turn: TurnRow) -> None:
         """Turn the reservation into what it took, and count it on the team's day."""
-        mine = (spend.c.run == self.run) & (spend.c.path == turn.path)
-        mine &= (spend.c.turn == turn.turn) & (spend.c.epoch == self.epoch)
-        settled = {"state": "settled", "tokens": turn.tokens, "money": turn.money}
-        connection.execute(update(spend).where(mine).values(**settled))
+        key = Key(self.run, turn.path, turn.turn, self.epoch)
+        reservations.settle(connection, key, turn.tokens, turn.money)
         query = select(runs.c.team_name, spend.c.model, spend.c.reserved_at)
-        found = connection.execute(query.join(spend, spend.c.run == runs.c.id).where(mine)).first()
+        query = query.join(spend, spend.c.run == runs.c.id).where(key.row)
+        found = connection.execute(query).first()
         if found is not None and found.model:  # else nobody was asked: a tape answered
             day = days.day_of(found.reserved_at)
             days.add(connection, found.team_name, day, turn.money)

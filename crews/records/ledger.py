@@ -6,15 +6,17 @@ at a time is not: whoever finds no room waits and tries again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
-from crews.records import days
+from crews.records import days, reservations
 from crews.records.journal import Journal, count_work
-from crews.records.rows import NANO, RunRow, ThreadRow, dollars, row_as
+from crews.records.reservations import Held, Key
+from crews.records.rows import RunRow, ThreadRow, dollars, row_as
 from crews.records.tables import runs, spend, threads
 from crews.records.workers import alive, clock
 from crews.safety.budget import Breach, Spent, breach
@@ -83,43 +85,49 @@ def reserve(journal: Journal, asked: Asked, around: Around = ALONE) -> Wall | Fu
     with journal.writing() as connection:
         count_work(connection, journal.run, asked.path, asked.worked)
         now = clock(connection)
-        if not asked.over and (wall := _wall(connection, journal.run, asked, around.daily, now)):
+        if not asked.over and (wall := _wall(connection, journal, asked, around.daily, now)):
             return wall
         if around.room is not None and (full := _full(connection, asked.model, around.room, now)):
             return full
-        money = asked.wanted.money
-        connection.execute(
-            insert(spend).values(
-                run=journal.run,
-                path=asked.path,
-                turn=asked.turn,
-                epoch=journal.epoch,
-                state="reserved",
-                tokens=asked.wanted.tokens,
-                money=None if money is None else int(money * NANO),
-                model=asked.model,
-                reserved_at=now,
-            )
-        )
+        key = Key(journal.run, asked.path, asked.turn, journal.epoch)
+        reservations.set_aside(connection, key, asked.wanted, asked.model, now)
     return None
 
 
 def _wall(
-    connection: Connection, run: str, asked: Asked, daily: Decimal | None, now: float
-) -> Wall | None:
+    connection: Connection, journal: Journal, asked: Asked, daily: Decimal | None, now: float
+) -> Wall | Full | None:
     """The first limit that the request would pass: the run's, the thread's, the team's."""
+    run = journal.run
     whole = row_as(RunRow, connection.execute(select(runs).where(runs.c.id == run)).one())
     mine = (threads.c.run == run) & (threads.c.path == asked.path)
     thread = row_as(ThreadRow, connection.execute(select(threads).where(mine)).one())
-    held = total(whole) + _held(connection, run, None)
-    if found := breach(whole.walls, held, asked.wanted):
-        return Wall("run", found, held)
-    held = total(thread) + _held(connection, run, asked.path)
-    if found := breach(thread.walls, held, asked.wanted):
-        return Wall("thread", found, held)
+    held = reservations.held(connection, run)
+    if found := _passed("run", whole, held, asked.wanted):
+        return found
+    own = [h for h in held if h.path == asked.path]
+    if found := _passed("thread", thread, own, asked.wanted):
+        return found
     if daily is None or not asked.model:
         return None
     return _day_wall(connection, whole.team_name, daily, asked, now)
+
+
+def _passed(
+    scope: Scope, row: RunRow | ThreadRow, held: Sequence[Held], wanted: Spent
+) -> Wall | Full | None:
+    """The limit that is passed; where only reservations in flight pass it, they are waited for.
+
+    They hardly ever take all that was set aside for them, and nobody needs to be asked about the rest.
+    """
+    spent = total(row)
+    committed = sum((h.amount for h in held), spent)
+    if (found := breach(row.walls, committed, wanted)) is None:
+        return None
+    flying = sum(h.in_flight for h in held)
+    if flying and breach(row.walls, sum((h.least for h in held), spent), wanted) is None:
+        return Full(f"requests in flight may take what is left of the {scope}'s budget")
+    return Wall(scope, found, committed)
 
 
 def _day_wall(
@@ -179,33 +187,13 @@ def total(row: RunRow | ThreadRow) -> Spent:
     )
 
 
-def _held(connection: Connection, run: str, path: str | None) -> Spent:
-    """What is reserved and not settled, and what a dead owner had reserved."""
-    query = select(
-        func.coalesce(func.sum(spend.c.tokens), 0),
-        func.coalesce(func.sum(spend.c.money), 0),
-        func.count(),
-        func.count(spend.c.money),
-    ).where(spend.c.run == run, spend.c.state.in_(("reserved", "lost")))
-    if path is not None:
-        query = query.where(spend.c.path == path)
-    tokens, money, rows, priced = connection.execute(query).one()
-    known = rows == priced
-    return Spent(tokens=int(tokens), money=dollars(int(money)) if known else None, turns=int(rows))
-
-
 def release(journal: Journal, path: str, turn: int) -> None:
     """Give a reservation back: the request was refused before it was answered."""
-    _end(journal, path, turn, "released")
+    with journal.writing() as connection:
+        reservations.release(connection, Key(journal.run, path, turn, journal.epoch))
 
 
 def lose(journal: Journal, path: str, turn: int) -> None:
     """Keep a reservation as spent: the request was broken off, and may have been billed."""
-    _end(journal, path, turn, "lost")
-
-
-def _end(journal: Journal, path: str, turn: int, state: Literal["released", "lost"]) -> None:
-    mine = (spend.c.run == journal.run) & (spend.c.path == path) & (spend.c.turn == turn)
-    mine &= (spend.c.epoch == journal.epoch) & (spend.c.state == "reserved")
     with journal.writing() as connection:
-        connection.execute(update(spend).where(mine).values(state=state))
+        reservations.lose(connection, Key(journal.run, path, turn, journal.epoch))

@@ -79,6 +79,11 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
         "CREATE TABLE vault_keys (run VARCHAR NOT NULL, secret VARCHAR NOT NULL, erased_at FLOAT, "
         "PRIMARY KEY (run))",
     ),
+    4: (
+        "ALTER TABLE spend ADD COLUMN lost_tokens BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE spend ADD COLUMN lost_money BIGINT DEFAULT 0",
+        "ALTER TABLE spend ADD COLUMN lost_requests INTEGER NOT NULL DEFAULT 0",
+    ),
 })  # fmt: skip
 """Version -> statements that lead to it from the one before, in the SQL that both databases speak.
 

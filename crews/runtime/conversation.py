@@ -14,6 +14,8 @@ from crews.runtime.prompts import CUT_OFF, EMPTY, TAKEN_OUT
 
 BYTES_PER_TOKEN = 3.0
 """Lower than the usual 3.5 to 4 bytes of English and code a token, so that an estimate is rather too high."""
+FRAMING = 1_000
+"""Tokens that a provider adds of its own: its text about tools takes up to some 700, a message less than 10."""
 
 SHORT = 400
 """Characters of a result that are kept in a compacted thread."""
@@ -35,6 +37,8 @@ class Conversation:
     """Tokens of the last request and its answer."""
     unseen_bytes: int = 0
     """Bytes of what was added since."""
+    all_bytes: int = 0
+    """Bytes of everything, answers included."""
     tools: tuple[Block, ...] = field(default=())
     settled: tuple[CallRow, ...] = ()
     """Calls of the turns before the last one, as they were loaded."""
@@ -48,6 +52,7 @@ class Conversation:
             tools=tuple(json.loads(thread.tools)),
         )
         talk.unseen_bytes = _size(thread.brief) + _size(thread.system) + len(thread.tools)
+        talk.all_bytes = talk.unseen_bytes
         rows, calls = journal.turns(thread.path), journal.calls(thread.path)
         talk.settled = tuple(c for c in calls if c.turn < len(rows) - 1)
         for row in rows:
@@ -64,6 +69,7 @@ class Conversation:
         self.turns = turn.turn + 1
         self.last, self.calls = turn, tuple(calls)
         self.seen_tokens, self.unseen_bytes = turn.tokens, 0
+        self.all_bytes += len(turn.blocks.encode(errors="surrogatepass"))
 
     def add_results(self, calls: Sequence[CallRow]) -> None:
         """Add the user message that answers the last turn: results in order, then the engine's notice."""
@@ -73,18 +79,30 @@ class Conversation:
         old = turn.turn < self.thread.compacted
         content = results(turn, {c.use_id: c for c in calls}, old=old)
         self.messages.append({"role": "user", "content": content})
-        self.unseen_bytes += _size(content)
+        size = _size(content)
+        self.unseen_bytes += size
+        self.all_bytes += size
         self.last = None
 
     def estimate_anew(self) -> None:
         """Count every byte again: what the last request read says nothing after a compaction."""
         self.seen_tokens = 0
         fixed = _size(self.thread.system) + len(self.thread.tools)
-        self.unseen_bytes = fixed + _size(self.messages)
+        self.all_bytes = self.unseen_bytes = fixed + _size(self.messages)
 
     def estimated_tokens(self) -> int:
         """About how many tokens the next request reads: what the last one was, and what came since."""
         return self.seen_tokens + int(self.unseen_bytes / BYTES_PER_TOKEN) + 1
+
+    def most_tokens(self, *, by_one_model: bool) -> int:
+        """No fewer tokens than the next request reads, whatever is in it: none is less than a byte.
+
+        Args:
+            by_one_model: What the last request took is known in the tokens of the model that is asked next.
+        """
+        if by_one_model and self.seen_tokens:  # the framing is in what was seen
+            return self.seen_tokens + self.unseen_bytes + 1
+        return self.all_bytes + FRAMING
 
 
 def sendable(content: list[Block]) -> list[Block]:

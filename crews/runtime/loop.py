@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from crews.errors import StopRun, Waiting
 from crews.records.questions import Brief
@@ -20,16 +21,15 @@ from crews.runtime.conversation import KEPT_TURNS, Conversation
 from crews.runtime.flags import flags_of
 from crews.runtime.knowing import Knowledge
 from crews.runtime.models import Block, ModelAnswer, ModelRequest
-from crews.runtime.reviewing import ask_model
+from crews.runtime.reviewing import Unreserved, ask_model
 from crews.runtime.scene import Scene
 from crews.runtime.together import together
+from crews.runtime.walls import GRACE_TURNS, REQUESTS_BEYOND
 from crews.safety.autonomy import turns_allowed
 from crews.teams.spec import AgentSpec
 from crews.tools.base import ToolContext
 from crews.tools.gate import AnyTool, Seat
 
-GRACE_TURNS = 2
-"""Turns beyond the last one in which an agent may still hand over."""
 AFTER_END = "the thread had ended before this call"
 CALLS_A_TURN = 64
 """Calls of one answer that are looked at; more are refused."""
@@ -104,15 +104,21 @@ class Loop:
             raise StopRun("stopped by a human")
         if self.scene.shift.draining():
             raise Waiting(self.thread.path)
-        finish_now = await metering.reserve(self.scene, self.thread, self.agent, talk)
-        self.beyond += finish_now
-        if finish_now and (self.beyond > 1 + GRACE_TURNS or not self.ending):
-            return self._cut_off(talk)
-        if finish_now:
-            await metering.reserve_end(self.scene, self.thread, self.agent, talk)
-        request = self._request(talk, forced=finish_now or self._last_turn(talk))
+        where = self.scene, self.thread, self.agent, talk
+        request = self._request(talk, forced=self._last_turn(talk))
+        asked = await metering.reserve(*where, request)
+        if finish_now := asked is None:
+            self.beyond += 1
+            if self.beyond > REQUESTS_BEYOND or not self.ending:
+                return self._cut_off(talk)
+            asked = await metering.reserve_end(*where)
+            request = self._request(talk, forced=True)
         self._tell("turn_started", turn=talk.turns)
-        answer = await ask_model(self.scene, self.thread, request)
+        try:
+            again = partial(metering.again, self.scene, asked)
+            answer = await ask_model(self.scene, self.thread, request, again)
+        except Unreserved:
+            return None  # the next turn is this one again, from its reservation on
         # From here on it is what the journal holds, what policy judges and what is sent back.
         answer = replace(answer, blocks=usable(answer.blocks, talk, self.scene.redactor))
         turn, calls = self._rows(talk, request, answer, over=finish_now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from crews.errors import StopRun, Waiting
@@ -18,7 +18,7 @@ from crews.records.ledger import Around, Asked, Full, Wall
 from crews.records.rows import ThreadRow, dollars
 from crews.runtime import walls
 from crews.runtime.conversation import Conversation
-from crews.runtime.models import price
+from crews.runtime.models import ModelRequest, price
 from crews.runtime.scene import Scene
 from crews.safety.budget import Spent
 from crews.teams.spec import AgentSpec
@@ -28,29 +28,49 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 """Seconds between two looks for room."""
 
 
-async def reserve(scene: Scene, thread: ThreadRow, agent: AgentSpec, talk: Conversation) -> bool:
-    """Reserve the next request of a thread. True: a wall was reached and the thread is to end; nothing is reserved.
+async def reserve(
+    scene: Scene, thread: ThreadRow, agent: AgentSpec, talk: Conversation, request: ModelRequest
+) -> Asked | None:
+    """Reserve the next request of a thread; what was reserved.
+
+    First the most that the request may read is set aside, by the size of what is in it. Only where that passes
+    a limit is the model's provider asked how many tokens it is: far from a wall no request is made for it.
+
+    Returns:
+        None: a wall was reached and the thread is to end; nothing is reserved.
 
     Raises:
         Waiting: a wall was reached and a human must decide.
         StopRun: a human decided that the run ends here.
     """
-    asked = _asked(scene, agent, thread, talk)
+    asked, counted = _asked(scene, agent, thread, talk), False
     while True:
         if walls.finishing(scene, thread):
-            return True
+            return None
         walls.heed_days(scene)
         wall = await _with_room(scene, thread, asked)
         if wall is None:
-            return False
+            return asked
+        if not counted and wall.breach.kind in {"tokens", "money"}:
+            counted = True
+            if (count := await scene.model.count(request)) is not None:
+                asked = _asked(scene, agent, thread, talk, count)
+                continue
         walls.stop_at(scene, thread, agent, wall)
 
 
 async def reserve_end(
     scene: Scene, thread: ThreadRow, agent: AgentSpec, talk: Conversation
-) -> None:
+) -> Asked:
     """Reserve a request beyond a wall, in which a thread says how far it has come: it is counted as any other."""
-    await _with_room(scene, thread, replace(_asked(scene, agent, thread, talk), over=True))
+    asked = replace(_asked(scene, agent, thread, talk), over=True)
+    await _with_room(scene, thread, asked)
+    return asked
+
+
+def again(scene: Scene, asked: Asked) -> bool:
+    """Reserve one more attempt at a request that broke off; False: that takes a human, or time."""
+    return _reserve(scene, asked) is None
 
 
 def calls_left(scene: Scene, thread: ThreadRow) -> int:
@@ -100,20 +120,27 @@ def _reserve(scene: Scene, asked: Asked) -> Wall | Full | None:
         return ledger.reserve(scene.journal, replace(asked, worked=worked), around)
 
 
-def _asked(scene: Scene, agent: AgentSpec, thread: ThreadRow, talk: Conversation) -> Asked:
+def _asked(
+    scene: Scene,
+    agent: AgentSpec,
+    thread: ThreadRow,
+    talk: Conversation,
+    count: int | None = None,
+) -> Asked:
     # Nobody is asked where a tape answers: it takes no room, and costs the team nothing today.
     model = "" if scene.options.tape else thread.model
-    return Asked(thread.path, talk.turns, _wanted(scene, agent, thread, talk), model)
-
-
-def _wanted(scene: Scene, agent: AgentSpec, thread: ThreadRow, talk: Conversation) -> Spent:
-    """The most that the next request may take, whichever of the agent's models answers."""
-    reads = talk.estimated_tokens()
     models = (thread.model,) if scene.options.model else (thread.model, *agent.oversight.fallback)
-    prices = [_most(model, reads, agent.max_tokens) for model in models]
+    reads = talk.most_tokens(by_one_model=len(models) == 1)
+    wanted = _wanted(models, reads if count is None else min(reads, count), agent.max_tokens)
+    return Asked(thread.path, talk.turns, wanted, model)
+
+
+def _wanted(models: Sequence[str], reads: int, writes: int) -> Spent:
+    """The most that the next request may take, whichever of the agent's models answers."""
+    prices = [_most(model, reads, writes) for model in models]
     known = [p for p in prices if p is not None]
     money = dollars(max(known)) if len(known) == len(prices) else None
-    return Spent(tokens=reads + agent.max_tokens, money=money, turns=1, calls=0)
+    return Spent(tokens=reads + writes, money=money, turns=1, calls=0)
 
 
 def _most(model: str, reads: int, writes: int) -> int | None:

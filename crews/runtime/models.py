@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -27,6 +27,8 @@ MARK: Block = {"type": "ephemeral"}
 """Cache mark: what stands before it need not be paid in full again."""
 BROKEN_STREAMS = 2
 """How often an answer that broke off is asked for again; before its first byte the SDK retries itself."""
+COUNT_MARGIN = 50
+"""A provider's count may be off "by a small amount": so many tokens, and the count's part of so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ class ModelRequest:
             body["tool_choice"] = {"type": "tool", "name": self.forced_tool}
         return body
 
+    def counted(self, model: str) -> Block:
+        """The JSON of a request that only counts what this one would read."""
+        return {k: v for k, v in self.body(model).items() if k != "max_tokens"}
+
     def digest(self) -> str:
         """SHA-256 of what the provider sees."""
         return hashlib.sha256(dump(self.body()).encode(errors="surrogatepass")).hexdigest()
@@ -85,16 +91,28 @@ class ModelAnswer:
     seconds: float = 0.0
 
 
+class OnRetry(Protocol):
+    """Told before a request is tried again, or by another model."""
+
+    def __call__(self, text: str, *, billed: bool) -> None:
+        """What went wrong; `billed`: the attempt that failed may be billed. What it raises ends the request."""
+        ...
+
+
 class Model(Protocol):
     """Whoever answers: Claude, a tape, a recorder around either."""
 
-    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
         """Answer one request.
 
         Raises:
             ModelAuthError: the credentials were refused.
-            ModelError: every retry and every fallback failed.
+            ModelError: every retry and every fallback failed; it says whether the last attempt may be billed.
         """
+        ...
+
+    async def count(self, request: ModelRequest) -> int | None:
+        """The most tokens that the request reads, by any of its models; None: that cannot be told."""
         ...
 
 
@@ -108,32 +126,45 @@ class Claude:
         """Give the connections back."""
         await self._client.close()
 
-    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
         """Answer one request; see `Model`."""
         errors: list[str] = []
         billed = False
-        for model in (request.model, *request.fallback):
+        models = (request.model, *request.fallback)
+        for number, model in enumerate(models, 1):
             try:
                 return await self._retrying(request, model, on_retry)
             except ModelError as error:
                 errors.append(f"{model}: {error.what}")
-                billed = billed or error.billed
-                on_retry(errors[-1])
+                billed = error.billed
+                on_retry(errors[-1], billed=billed and number < len(models))
         raise ModelError(
             "no model answered: " + "; ".join(errors),
             billed=billed,
             hint="try again later: the run keeps its place",
         )
 
-    async def _retrying(
-        self, request: ModelRequest, model: str, on_retry: Callable[[str], None]
-    ) -> ModelAnswer:
+    async def count(self, request: ModelRequest) -> int | None:
+        """By the provider, which calls it an estimate: hence a margin."""
+        import anthropic
+
+        try:
+            found = [
+                (await self._client.messages.count_tokens(**request.counted(model))).input_tokens
+                for model in (request.model, *request.fallback)
+            ]
+        except (anthropic.AnthropicError, ValueError, RuntimeError, OSError):
+            return None  # an endpoint that cannot tell, or is away
+        return max(found) + max(found) // COUNT_MARGIN + COUNT_MARGIN
+
+    async def _retrying(self, request: ModelRequest, model: str, on_retry: OnRetry) -> ModelAnswer:
         for attempt in range(BROKEN_STREAMS + 1):
             try:
                 return await self._once(request, model)
             except _BrokenStream as error:
-                on_retry(f"{model}: {error}")
-                if attempt < BROKEN_STREAMS:
+                again = attempt < BROKEN_STREAMS
+                on_retry(f"{model}: {error}", billed=again)
+                if again:
                     await asyncio.sleep(0.5 * 2**attempt)
         raise ModelError("the answer broke off every time", billed=True)
 
@@ -257,12 +288,19 @@ class ModelSource:
                 ),
             )
 
-    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
         """Answer one request; see `Model`."""
+        return await (await self._connected()).ask(request, on_retry)
+
+    async def count(self, request: ModelRequest) -> int | None:
+        """See `Model`."""
+        return await (await self._connected()).count(request)
+
+    async def _connected(self) -> Claude:
         async with self._connecting:  # agents that begin at once share one client
             if not self._client:
                 self._client.append(await asyncio.to_thread(self._connect))
-        return await self._client[0].ask(request, on_retry)
+        return self._client[0]
 
     async def aclose(self) -> None:
         """Give the connections back, if there are any."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from loguru import logger
@@ -75,20 +77,30 @@ def sensitive(question: Question) -> bool:
     return bool(question.findings or question.role) or question.subject.get("escalated") is True
 
 
-async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> ModelAnswer:
+class Unreserved(Exception):
+    """There is no budget, or no room, to ask again for an answer that broke off."""
+
+
+async def ask_model(
+    scene: Scene, thread: ThreadRow, request: ModelRequest, again: Callable[[], bool]
+) -> ModelAnswer:
     """Ask the model; where nothing answers, a human decides whether to try again.
+
+    Args:
+        scene: The run.
+        thread: Whose request it is; its reservation has been made.
+        request: The request.
+        again: Reserves one more attempt; False: it cannot be made now.
 
     Raises:
         Fenced: this process was frozen or cut off, and another asks in its place: nothing is bought twice.
+        Unreserved: an attempt broke off and is kept as spent; the next one needs to be reserved first.
     """
-
-    def on_retry(text: str) -> None:
-        scene.emit("retry", thread=thread.path, agent=request.agent, text=text)
-        _check_ours(scene)
-
     _check_ours(scene)
     try:
-        return await scene.model.ask(request, on_retry)
+        return await scene.model.ask(request, partial(_retried, scene, request, again))
+    except Unreserved:
+        raise
     except ModelError as error:
         # What broke off may have been billed: its reservation is kept, as spent.
         end = ledger.lose if error.billed else ledger.release
@@ -105,6 +117,17 @@ async def ask_model(scene: Scene, thread: ThreadRow, request: ModelRequest) -> M
     except Exception:
         ledger.release(scene.journal, thread.path, request.turn)
         raise
+
+
+def _retried(
+    scene: Scene, request: ModelRequest, again: Callable[[], bool], text: str, *, billed: bool
+) -> None:
+    scene.emit("retry", thread=request.thread, agent=request.agent, text=text)
+    _check_ours(scene)
+    if billed:
+        ledger.lose(scene.journal, request.thread, request.turn)
+        if not again():
+            raise Unreserved
 
 
 def _check_ours(scene: Scene) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +10,7 @@ from crews.errors import UsageError
 from crews.records import tape
 from crews.records.store import dump
 from crews.records.tape import TapeEntry, TapeUsage, load_tape
-from crews.runtime.models import Block, Model, ModelAnswer, ModelRequest
+from crews.runtime.models import Block, Model, ModelAnswer, ModelRequest, OnRetry
 from crews.safety.redact import Redactor
 
 
@@ -22,7 +21,7 @@ class Player:
         self._tape = load_tape(path)
         self._redactor = redactor
 
-    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
         """The answer on the tape; TapeMismatch if there is none for this request."""
         del on_retry
         body = _without_secrets(self._redactor, request.body())
@@ -40,6 +39,12 @@ class Player:
             seconds=entry.seconds,
         )
 
+    async def count(self, request: ModelRequest) -> int | None:
+        """What the answer on the tape says that its request read."""
+        body = _without_secrets(self._redactor, request.body())
+        used = tape.find(self._tape, request.thread, request.turn, body).usage
+        return used.input_tokens + used.cache_write_tokens + used.cache_read_tokens
+
 
 class Recorder:
     """Asks another model and writes its answers to a tape, secrets replaced."""
@@ -56,13 +61,17 @@ class Recorder:
                 "this tape was written by hand; record to another file", where=str(path)
             )
 
-    async def ask(self, request: ModelRequest, on_retry: Callable[[str], None]) -> ModelAnswer:
+    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
         """Ask, then write the answer down."""
         answer = await self._inner.ask(request, on_retry)
         entry = entry_of(request, answer, self._redactor)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(dump(entry) + "\n")
         return answer
+
+    async def count(self, request: ModelRequest) -> int | None:
+        """See `Model`."""
+        return await self._inner.count(request)
 
 
 def entry_of(request: ModelRequest, answer: ModelAnswer, redactor: Redactor) -> TapeEntry:

@@ -22,8 +22,13 @@ from crews.records.rows import ThreadRow, dollars
 from crews.records.workers import clock
 from crews.runtime.reviewing import with_chain, without_secrets
 from crews.runtime.scene import Scene
-from crews.safety.budget import Breach, extend, limit_of
+from crews.safety.budget import Breach, described, extend, limit_of
 from crews.teams.spec import AgentSpec, Limits
+
+GRACE_TURNS = 2
+"""Turns beyond the last one in which an agent may still hand over."""
+REQUESTS_BEYOND = 1 + GRACE_TURNS
+"""Requests of a thread beyond a wall, in which it says how far it has come."""
 
 
 def finishing(scene: Scene, thread: ThreadRow) -> bool:
@@ -126,7 +131,7 @@ class _Words:
 
 
 def _open(scene: Scene, thread: ThreadRow, agent: AgentSpec, wall: Wall, address: str) -> ReviewRow:
-    words = _words(scene, agent, wall)
+    words = _words(scene, agent, thread, wall)
     question = Question(
         kind="budget",
         address=address,
@@ -161,23 +166,43 @@ def _subject(scene: Scene, thread: ThreadRow, wall: Wall) -> dict[str, Any]:
     }
 
 
-def _words(scene: Scene, agent: AgentSpec, wall: Wall) -> _Words:
+def _words(scene: Scene, agent: AgentSpec, thread: ThreadRow, wall: Wall) -> _Words:
     breach = wall.breach
+    reason = f"{breach.message} {_buys(scene, thread, wall)} {_ENDS}"
     if wall.scope != "team":
         whose = "the run" if wall.scope == "run" else f"{agent.name}'s delegation"
-        return _Words(f"A limit of {whose} is reached: {breach.kind}", breach.message)
-    team, step = scene.team.name, scene.team.policy.daily.money
-    head = f"Team {team} has reached its limit of {wall.day} (UTC)"
-    if breach.spent is None or breach.wanted is None or step is None:
-        return _Words(f"{head}: a price is not known", breach.message)
-    left = step + Decimal(breach.limit) - Decimal(breach.spent)
-    requests = int(max(left, Decimal(0)) / max(Decimal(breach.wanted), dollars(1)))
+        return _Words(f"A limit of {whose} is reached: {breach.kind}", reason)
+    head = f"Team {scene.team.name} has reached its limit of {wall.day} (UTC)"
+    if breach.spent is None or breach.wanted is None:
+        return _Words(f"{head}: a price is not known", reason)
     spent = f"{head}: ${breach.spent:.4f} of ${breach.limit:.4f} are spent or reserved"
-    buys = (
-        f"An approval allows ${step:.4f} more on that day, to every run of the team: about "
-        f"{requests:,} requests like the next one."
+    return _Words(spent, reason)
+
+
+_ENDS = (
+    "A rejection ends the work with what there is: whoever has reached the limit may say how far it has come, "
+    f"in at most {REQUESTS_BEYOND} more requests."
+)
+
+
+def _buys(scene: Scene, thread: ThreadRow, wall: Wall) -> str:
+    """What an approval allows, and how far that goes at the pace so far."""
+    breach = wall.breach
+    if breach.spent is None or breach.wanted is None:
+        return "An approval takes this limit away."
+    if wall.scope == "team":
+        step = scene.team.policy.daily.money or Decimal(0)
+        left = step + Decimal(breach.limit) - Decimal(breach.spent)
+        more = f"${step:.4f} more on that day, to every run of the team"
+        requests, like = left / max(Decimal(breach.wanted), dollars(1)), "the next one"
+    else:
+        step = _first_limit(scene, thread, wall)
+        pace = Decimal(str(breach.spent)) / max(wall.spent.turns, 1)
+        more = f"{described(breach.kind, step)} more"
+        requests, like = step / max(pace, dollars(1)), "those so far"
+    return (
+        f"An approval allows {more}: about {int(max(requests, Decimal(0))):,} requests like {like}."
     )
-    return _Words(spent, f"{breach.message} {buys}")
 
 
 def _unpriced(breach: Breach) -> bool:
@@ -201,12 +226,12 @@ def _extend(scene: Scene, thread: ThreadRow, wall: Wall, review: ReviewRow) -> N
         if limit_of(moved, kind) == wall.breach.limit:
             inbox.void_review(scene.journal, review, LEFT)
         return
-    step = None if _unpriced(wall.breach) else _first_limit(scene, review)
+    step = None if _unpriced(wall.breach) else _first_limit(scene, thread, wall)
     scene.journal.set_limits(extend(limits, kind, step), path)
 
 
-def _first_limit(scene: Scene, review: ReviewRow) -> Decimal:
+def _first_limit(scene: Scene, thread: ThreadRow, wall: Wall) -> Decimal:
     """The limit at which this wall was first met, so that each extension adds the same amount again."""
-    wall = review.address.partition(">")[0]
-    first = next(r for r in _asked(scene) if r.address.partition(">")[0] == wall)
-    return Decimal(first.about["limit"])
+    place = _address(thread, wall).partition(">")[0]
+    met = [r for r in _asked(scene) if r.address.partition(">")[0] == place]
+    return Decimal(str(met[0].about["limit"] if met else wall.breach.limit))

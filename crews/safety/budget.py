@@ -24,6 +24,11 @@ _UNITS: dict[Kind, str] = {
 }
 
 
+def described(kind: Kind, amount: Amount) -> str:
+    """An amount with its unit, for a human."""
+    return f"${amount:,}" if kind == "money" else f"{amount:,} {_UNITS[kind]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What was used, or is about to be. Nothing is negative; the units are those of `Limits`."""

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select, update
 
 from crews.errors import Fenced
 from crews.records import ledger
 from crews.records.journal import Journal
 from crews.records.ledger import Around, Asked, Full, Wall
-from crews.records.rows import NANO, dollars
 from crews.records.runs import claim
-from crews.records.store import Store, open_store
+from crews.records.store import Store
 from crews.records.tables import spend
 from crews.safety.budget import Spent
 from crews.settings import ModelLimits
@@ -53,12 +46,54 @@ def states(store: Store) -> list[str]:
 def test_what_fits_is_set_aside_and_the_next_request_meets_the_wall(store: Store) -> None:
     journal = with_limits(store, limits(tokens=100))
     assert ledger.reserve(journal, asked(wanted(60), 0)) is None
+    ledger.lose(journal, "/", 0)
     wall = ledger.reserve(journal, asked(wanted(41), 1))
     assert isinstance(wall, Wall)
     assert (wall.scope, wall.breach.kind, wall.breach.limit) == ("run", "tokens", 100)
     assert (wall.breach.spent, wall.breach.wanted) == (60, 41)
     assert ledger.reserve(journal, asked(wanted(40), 1)) is None
-    assert states(store) == ["reserved", "reserved"]
+    assert states(store) == ["lost", "reserved"]
+
+
+def test_what_requests_in_flight_may_leave_is_waited_for_before_anyone_is_asked(
+    store: Store,
+) -> None:
+    """What is set aside is the most that a request may take; it hardly ever does."""
+    journal = with_limits(store, limits(tokens=100, turns=2))
+    thread(journal, "/0.0")
+    assert ledger.reserve(journal, asked(wanted(60))) is None
+    assert isinstance(ledger.reserve(journal, asked(wanted(41), 0, "/0.0")), Full)
+    assert isinstance(ledger.reserve(journal, asked(wanted(101), 0, "/0.0")), Wall)
+    journal.record_turn(turn(journal), [])  # it took 10
+    assert ledger.reserve(journal, asked(wanted(41), 0, "/0.0")) is None
+    found = ledger.reserve(journal, asked(wanted(1), 1))  # a request in flight is one in any case
+    assert isinstance(found, Wall)
+    assert found.breach.kind == "turns"
+
+
+@pytest.mark.parametrize("end", ["answered", "refused", "lost"])
+def test_every_attempt_at_a_request_counts_whatever_becomes_of_the_last(
+    store: Store, end: str
+) -> None:
+    journal = with_limits(store, limits(tokens=100, turns=9))
+    for _ in range(3):
+        assert ledger.reserve(journal, asked(wanted(20))) is None
+        ledger.lose(journal, "/", 0)
+    assert ledger.reserve(journal, asked(wanted(30))) is None
+    match end:
+        case "answered":
+            journal.record_turn(turn(journal), [])
+            took = 10
+        case "refused":
+            ledger.release(journal, "/", 0)
+            took = 0
+        case _:
+            ledger.lose(journal, "/", 0)
+            took = 30
+    found = ledger.reserve(journal, asked(wanted(41), 1))
+    assert isinstance(found, Wall)
+    assert (found.spent.tokens, found.spent.turns) == (60 + took, 3 + (end != "refused"))
+    assert ledger.reserve(journal, asked(wanted(40 - took), 1)) is None
 
 
 def test_an_answer_turns_the_reservation_into_what_it_took(store: Store) -> None:
@@ -159,9 +194,10 @@ def test_an_extension_moves_the_wall(store: Store) -> None:
 def test_the_end_of_a_thread_is_set_aside_beyond_the_wall_and_counts(store: Store) -> None:
     journal = with_limits(store, limits(tokens=100))
     assert ledger.reserve(journal, asked(wanted(90))) is None
+    ledger.lose(journal, "/", 0)
     assert isinstance(ledger.reserve(journal, asked(wanted(90), 1)), Wall)
     assert ledger.reserve(journal, asked(wanted(90), 1, over=True)) is None
-    assert states(store) == ["reserved", "reserved"]
+    assert states(store) == ["lost", "reserved"]
     claim(store, journal.run)
     assert states(store) == ["lost", "lost"]
 
@@ -251,89 +287,3 @@ def test_a_wall_is_told_before_the_lack_of_room(store: Store) -> None:
     assert isinstance(ledger.reserve(journal, of("m", 1), one), Wall)
     last = replace(of("m", 1), over=True)
     assert isinstance(ledger.reserve(journal, last, one), Full)
-
-
-# -- in any order ---------------------------------------------------------------------------------
-
-TOKENS, MONEY, TURNS, OWN = 60, 50, 12, 35
-
-
-class LedgerMachine(RuleBasedStateMachine):
-    """Requests of several threads, answers, failures and crashes in any order pass no limit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.store = open_store(f"sqlite:///{Path(self.folder.name) / 'crews.db'}")
-        walls = limits(tokens=TOKENS, money=dollars(MONEY), turns=TURNS)
-        self.journal = owned(self.store, limits=walls)
-        for path in ("/a", "/b"):
-            own = limits(tokens=OWN).model_dump_json()
-            thread(self.journal, path, limits=own)
-        self.next = defaultdict[str, int](int)
-        self.open: dict[str, tuple[int, int]] = {}
-        self.spent: list[tuple[str, int, int]] = []  # thread, tokens, nano-dollars
-
-    def committed(self, path: str = "") -> tuple[int, int, int]:
-        rows = [*self.spent, *((p, *amount) for p, amount in self.open.items())]
-        mine = [r for r in rows if path in ("", r[0])]
-        return sum(r[1] for r in mine), sum(r[2] for r in mine), len(mine)
-
-    @rule(path=st.sampled_from(["/a", "/b"]), tokens=st.integers(1, 25), money=st.integers(0, 25))
-    def ask(self, path: str, tokens: int, money: int) -> None:
-        if path in self.open:
-            return
-        amount = Spent(tokens=tokens, money=dollars(money), turns=1)
-        wall = ledger.reserve(self.journal, Asked(path, self.next[path], amount))
-        spent, paid, turns = self.committed()
-        own, _, _ = self.committed(path)
-        fits = spent + tokens <= TOKENS and paid + money <= MONEY and turns + 1 <= TURNS
-        assert (wall is None) == (fits and own + tokens <= OWN)
-        if wall is None:
-            self.open[path] = (tokens, money)
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data())
-    def answer(self, data: st.DataObject) -> None:
-        path = data.draw(st.sampled_from(sorted(self.open)))
-        tokens, money = self.open.pop(path)
-        took, paid = data.draw(st.integers(0, tokens)), data.draw(st.integers(0, money))
-        number = self.next[path]
-        row = turn(
-            self.journal, path, number, input_tokens=took, output_tokens=0, money=paid,
-            cache_write_tokens=0, cache_read_tokens=0,
-        )  # fmt: skip
-        self.journal.record_turn(row, [])
-        self.next[path] += 1
-        self.spent.append((path, took, paid))
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data())
-    def fail(self, data: st.DataObject) -> None:
-        path = data.draw(st.sampled_from(sorted(self.open)))
-        del self.open[path]
-        ledger.release(self.journal, path, self.next[path])
-        self.next[path] += 1
-
-    @rule()
-    def crash(self) -> None:
-        run = self.journal.run
-        self.journal = Journal(self.store, run, claim(self.store, run))
-        self.spent += [(p, *amount) for p, amount in self.open.items()]
-        self.open = {}
-
-    @invariant()
-    def no_limit_is_passed(self) -> None:
-        row = self.journal.row()
-        assert row.tokens <= TOKENS
-        assert row.money <= MONEY
-        assert row.turns <= TURNS
-        assert dollars(row.money) == Decimal(row.money) / NANO
-
-    def teardown(self) -> None:
-        self.store.close()
-        self.folder.cleanup()
-
-
-TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crews.records.journal import Journal
-from crews.records.rows import CallRow, ThreadRow
-from crews.records.store import open_store
+from crews.records.rows import CallRow, ThreadRow, TurnRow
+from crews.records.store import dump, open_store
 from crews.runtime.conversation import SHORT, Conversation
 from tests.records import builders
 
@@ -178,6 +178,28 @@ def test_an_estimate_is_no_lower_for_scripts_that_take_more_tokens(text: str) ->
     talk.estimate_anew()
     wide = sum(ord(c) > 0x7F for c in text)
     assert talk.estimated_tokens() >= wide * 2
+
+
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
+def test_no_request_reads_more_tokens_than_what_is_set_aside_for_it(texts: list[str]) -> None:
+    """A token of a byte-level vocabulary is a byte of UTF-8 at least."""
+    talk = Conversation(_thread(texts[0]), [{"role": "user", "content": texts[0]}])
+    talk.estimate_anew()
+    for number, text in enumerate(texts[1:]):
+        content = [{"type": "text", "text": text}]
+        row = TurnRow(
+            run="r", path="/", turn=number, request_hash="", model="m", blocks=dump(content),
+            stop_reason="end_turn", notice=text, input_tokens=1, output_tokens=1,
+            cache_write_tokens=0, cache_read_tokens=0, money=0, seconds=0.0, ended_at=0.0,
+        )  # fmt: skip
+        talk.add_turn(row, ())
+        talk.add_results(())
+    whole = json.dumps(talk.messages, ensure_ascii=False).encode(errors="surrogatepass")
+    texts_alone = sum(len(text.encode(errors="surrogatepass")) for text in texts)
+    assert talk.most_tokens(by_one_model=False) >= len(whole) - 40 * len(texts)
+    assert talk.most_tokens(by_one_model=False) >= texts_alone
+    newest = len(texts[-1].encode(errors="surrogatepass"))
+    assert talk.most_tokens(by_one_model=True) >= newest
 
 
 def _thread(brief: str) -> ThreadRow:

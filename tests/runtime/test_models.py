@@ -38,15 +38,35 @@ ASKED = ModelRequest(
 GOOD = Reply((Text("good"),))
 
 
-def ask(server: MessagesServer, request: ModelRequest = ASKED) -> tuple[ModelAnswer, list[str]]:
-    """The answer, and what was said of retries."""
-    retries: list[str] = []
+class Heard(list[str]):
+    """What was said of retries, and of which of them the attempt before may be billed."""
+
+    billed: int = 0
+
+    def __call__(self, text: str, *, billed: bool) -> None:
+        self.append(text)
+        self.billed += billed
+
+
+def ask(server: MessagesServer, request: ModelRequest = ASKED) -> tuple[ModelAnswer, Heard]:
+    """The answer, and what was heard of retries."""
+    retries = Heard()
 
     async def once() -> ModelAnswer:
         async with AsyncAnthropic(base_url=server.url, api_key="key", max_retries=2) as client:
-            return await Claude(client).ask(request, retries.append)
+            return await Claude(client).ask(request, retries)
 
     return asyncio.run(once()), retries
+
+
+def count(url: str, request: ModelRequest = ASKED) -> int | None:
+    """What the endpoint says that the request reads."""
+
+    async def once() -> int | None:
+        async with AsyncAnthropic(base_url=url, api_key="key", max_retries=0) as client:
+            return await Claude(client).count(request)
+
+    return asyncio.run(once())
 
 
 def in_turn(*replies: Reply) -> Brain:
@@ -186,6 +206,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(fault: Fault) -> None:
     if fault != "hang_up":  # before the first byte the SDK tries again itself
         [retry] = retries
         assert retry.startswith(MODEL)
+        assert retries.billed == 1  # what was sent of it
 
 
 def test_the_fallbacks_are_asked_in_their_order() -> None:
@@ -199,6 +220,42 @@ def test_the_fallbacks_are_asked_in_their_order() -> None:
     assert answer.model == OTHER
     assert answer.money == price(OTHER, answer.input_tokens, answer.output_tokens)
     assert [r.partition(":")[0] for r in retries] == [MODEL, "claude-none"]
+    assert retries.billed == 0  # a refusal costs nothing
+
+
+def test_a_fallback_that_is_asked_after_a_broken_answer_is_one_more_attempt() -> None:
+    broken = Reply((Text("x" * 1000),), fault="truncated")
+
+    with MessagesServer(lambda r: GOOD if r.model == OTHER else broken) as server:
+        answer, retries = ask(server, replace(ASKED, fallback=(OTHER,)))
+        assert len(server.requests) == 4
+    assert answer.model == OTHER
+    assert retries.billed == 3
+
+
+CUT = Reply((Text("x" * 1000),), fault="truncated")
+
+
+@pytest.mark.parametrize(("last", "billed"), [(CUT, True), (failure(400, "no"), False)])
+def test_a_failure_says_of_its_last_attempt_alone_whether_it_may_be_billed(
+    last: Reply, billed: bool
+) -> None:
+    with (
+        MessagesServer(lambda r: last if r.model == OTHER else CUT) as server,
+        pytest.raises(ModelError) as error,
+    ):
+        ask(server, replace(ASKED, fallback=(OTHER,)))
+    assert error.value.billed is billed
+
+
+def test_what_a_request_reads_is_counted_by_the_provider_with_a_margin() -> None:
+    with MessagesServer(lambda _: GOOD) as server:
+        answer, _ = ask(server)
+        counted = count(server.url)
+        assert len(server.requests) == 1  # a count is no request for an answer
+    assert counted is not None
+    assert 0 < answer.input_tokens - 20 < counted < answer.input_tokens + 60
+    assert count(server.url) is None  # nobody is there
 
 
 def test_where_nothing_answers_every_model_says_why() -> None:
@@ -235,7 +292,7 @@ def test_an_endpoint_that_is_not_there_is_named_as_such() -> None:
         pass
     client = AsyncAnthropic(base_url=server.url, api_key="key", max_retries=0)
     with pytest.raises(ModelError, match="cannot be reached"):
-        asyncio.run(Claude(client).ask(ASKED, print))
+        asyncio.run(Claude(client).ask(ASKED, Heard()))
 
 
 def test_who_stops_waiting_does_not_wait() -> None:
@@ -243,7 +300,7 @@ def test_who_stops_waiting_does_not_wait() -> None:
         began = time.monotonic()
         async with AsyncAnthropic(base_url=url, api_key="key") as client:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(Claude(client).ask(ASKED, print), 0.2)
+                await asyncio.wait_for(Claude(client).ask(ASKED, Heard()), 0.2)
         return time.monotonic() - began
 
     with MessagesServer(lambda _: replace(GOOD, delay=5.0)) as server:
@@ -276,8 +333,8 @@ def test_the_endpoint_gets_the_key_that_was_set(settings: dict[str, object], val
     async def ask_source(url: str) -> None:
         source = ModelSource(Settings.model_validate({**settings, "base_url": url}))
         source.check()
-        await source.ask(ASKED, print)
-        await source.ask(ASKED, print)
+        await source.ask(ASKED, Heard())
+        await source.ask(ASKED, Heard())
         await source.aclose()
 
     with MessagesServer(lambda _: GOOD) as server:

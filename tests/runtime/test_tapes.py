@@ -16,7 +16,7 @@ from crews.errors import KeyMissing, TapeMismatch, UsageError
 from crews.outcome import Answer, Result
 from crews.records.questions import ReviewRow
 from crews.records.tape import load_tape
-from crews.runtime.models import ModelAnswer, ModelRequest
+from crews.runtime.models import ModelAnswer, ModelRequest, OnRetry
 from crews.runtime.tapes import Player, Recorder
 from crews.safety.redact import Redactor
 from crews.settings import Settings
@@ -196,19 +196,35 @@ class Parrot:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def ask(self, request: ModelRequest, on_retry: Any) -> ModelAnswer:
+    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
         del request, on_retry
         self.asked += 1
         block = {"type": "text", "text": f"answer {self.asked}"}
         return ModelAnswer((block,), "end_turn", "m", 1, 2, 3, 4, 5, 0.25)
 
+    async def count(self, request: ModelRequest) -> int | None:
+        return len(request.messages)
+
+
+def unheard(text: str, *, billed: bool) -> None:
+    """Nothing is tried again here."""
+    raise AssertionError(text, billed)
+
+
+def test_a_tape_knows_what_its_requests_read_and_a_recorder_asks_its_model() -> None:
+    path = Path("tape.jsonl")
+    recorder = Recorder(Parrot(), path, Redactor(), "")
+    asyncio.run(recorder.ask(ASKED, unheard))
+    assert asyncio.run(recorder.count(ASKED)) == len(ASKED.messages)
+    assert asyncio.run(Player(path, Redactor()).count(ASKED)) == 1 + 3 + 4
+
 
 def test_an_answer_comes_back_as_it_was() -> None:
     path = Path("folder/tape.jsonl")
     recorder = Recorder(Parrot(), path, Redactor(), "a note")
-    answer = asyncio.run(recorder.ask(ASKED, print))
+    answer = asyncio.run(recorder.ask(ASKED, unheard))
     assert load_tape(path).note == "a note"
-    played = asyncio.run(Player(path, Redactor()).ask(ASKED, print))
+    played = asyncio.run(Player(path, Redactor()).ask(ASKED, unheard))
     assert played == answer
 
 
@@ -216,9 +232,9 @@ def test_a_recorder_goes_on_with_a_tape_and_the_last_answer_counts() -> None:
     """After a crash between the tape and the journal the request is made again."""
     path, parrot = Path("tape.jsonl"), Parrot()
     for _ in range(2):
-        asyncio.run(Recorder(parrot, path, Redactor(), "").ask(ASKED, print))
+        asyncio.run(Recorder(parrot, path, Redactor(), "").ask(ASKED, unheard))
     assert len(load_tape(path).entries) == 2
-    played = asyncio.run(Player(path, Redactor()).ask(ASKED, print))
+    played = asyncio.run(Player(path, Redactor()).ask(ASKED, unheard))
     assert played.blocks[0]["text"] == "answer 2"
 
 
@@ -241,7 +257,7 @@ def test_a_replay_waits_where_the_tape_says_so() -> None:
     async def clocked() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await Player(path, Redactor()).ask(ASKED, print)
+        await Player(path, Redactor()).ask(ASKED, unheard)
         slept.append(loop.time() - began)
 
     asyncio.run(clocked())

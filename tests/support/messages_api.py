@@ -96,6 +96,8 @@ class MessagesServer:
         self._meter = cached() if cache else by_size
         self._port = port
         self._records: list[Request] = []
+        self.counts = 0
+        """How often it was asked to count tokens."""
         self._ending: set[int] = set()
         self._calm = asyncio.Event()
         self._calm.set()
@@ -210,6 +212,7 @@ class MessagesServer:
         """What the smaller endpoints answer."""
         request = arrived(0, client.path, client.body, time.time(), client.headers)
         if (client.method, path) == ("POST", "/v1/messages/count_tokens"):
+            self.counts += 1
             count = json.dumps({"input_tokens": by_size(request, Reply()).input_tokens})
             return Answer(200, (("content-type", "application/json"),), (count.encode(),))
         reply = failure(404, f"no such endpoint: {client.method} {path}")
