@@ -22,7 +22,7 @@ from crews.teams.spec import (
     TaskSpec,
     TeamSpec,
 )
-from tests.support.reply import Reply
+from tests.support.reply import Reply, Usage
 from tests.support.request import Request, as_object
 from tests.support.scripts import (
     Script,
@@ -285,3 +285,29 @@ def walled(scope: str, **amounts: Any) -> TeamSpec:
 def round_of(*names: str) -> list[Reply]:
     """One delegation a turn."""
     return [delegate(name) for name in names]
+
+
+# -- whole scripts -----------------------------------------------------------------------------------
+
+USAGE = Usage(500, 100)
+"""What every answer costs where a test counts."""
+
+
+def priced(script: Script, usage: Usage = USAGE) -> Script:
+    """The same model, every answer of the same price."""
+
+    def answer(request: Request) -> Reply:
+        found = script(request)
+        return Reply(found.blocks, stop_reason=found.stop_reason, usage=usage, delay=found.delay)
+
+    return answer
+
+
+def looking(turns: int, **more: Any) -> Script:
+    """The coder looks around for so many turns, then hands over."""
+    return played(
+        {
+            "boss": [plan(CHANGE), delegate("change"), finish(**more)],
+            "coder": [LOOK] * turns + [hand_over()],
+        }
+    )

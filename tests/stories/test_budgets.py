@@ -20,6 +20,7 @@ from tests.stories.players import (
     CODER,
     LOOK,
     MODEL,
+    USAGE,
     WORKING,
     agent,
     approve,
@@ -28,8 +29,10 @@ from tests.stories.players import (
     finish,
     hand_over,
     limits,
+    looking,
     plan,
     played,
+    priced,
     step,
     team,
     walled,
@@ -39,31 +42,8 @@ from tests.stories.scenes import (
     Stage,
     staged,
 )
-from tests.support.messages_api import Reply, Request, Text, Usage
+from tests.support.messages_api import Reply, Request, Usage
 from tests.support.scripts import Script, agent_of, call, reply
-
-USAGE = Usage(500, 100)
-"""What every answer costs where a test counts."""
-
-
-def priced(script: Script, usage: Usage = USAGE) -> Script:
-    """The same model, every answer of the same price."""
-
-    def answer(request: Request) -> Reply:
-        found = script(request)
-        return Reply(found.blocks, stop_reason=found.stop_reason, usage=usage, delay=found.delay)
-
-    return answer
-
-
-def looking(turns: int, **more: Any) -> Script:
-    """The coder looks around for so many turns, then hands over."""
-    return played(
-        {
-            "boss": [plan(CHANGE), delegate("change"), finish(**more)],
-            "coder": [LOOK] * turns + [hand_over()],
-        }
-    )
 
 
 def spent_tokens(stage: Stage) -> int:
@@ -96,59 +76,6 @@ def test_tokens(scope: str) -> None:
         # Room was left, but not for the longest answer that the model could have given.
         about = stage.open_review("budget").about
         assert int(about["spent"]) + int(about["wanted"]) > 4500
-
-
-@pytest.mark.parametrize(("limit", "near"), [(1_000_000, False), (4500, True)])
-def test_tokens_are_counted_by_the_provider_only_near_a_wall(limit: int, near: bool) -> None:
-    """Far from it the size of a request is bound enough."""
-    with staged(priced(looking(3)), walled("limits", tokens=limit)) as stage:
-        stage.run()
-        assert (stage.server.counts > 0) is near
-
-
-@pytest.mark.parametrize("scope", ["limits", "delegation"])
-def test_the_question_says_what_was_achieved_and_what_more_would_buy(scope: str) -> None:
-    with staged(priced(looking(9)), walled(scope, tokens=4500)) as stage:
-        stage.run()
-        review = stage.open_review("budget")
-        spent, turns = int(review.about["spent"]), len(stage.requests())
-        if scope == "delegation":
-            turns = len(stage.requests("coder"))
-        more = 4500 * turns // spent
-        assert f"allows 4,500 tokens more: about {more} requests like those so far" in review.reason
-        assert "A rejection ends the work" in review.reason
-        assert "at most 3 more requests" in review.reason
-        assert isinstance(review.about["done_so_far"], list)
-
-
-def breaking_off(times: int) -> Script:
-    """A model whose first answers break off; then it works as ever."""
-    script, left = looking(1), [Reply((Text("x" * 1000),), fault="truncated")] * times
-    return lambda request: left.pop() if left else script(request)
-
-
-def test_each_attempt_at_an_answer_that_breaks_off_counts() -> None:
-    """What was sent of it may have been billed."""
-    with staged(breaking_off(2), team(limits=limits(turns=6))) as stage:
-        stage.run()
-        with open_store(stage.settings.journal_url) as store, store.reading() as connection:
-            [lost] = connection.execute(select(spend).where(spend.c.state == "lost")).all()
-        assert (lost.turn, lost.lost_requests) == (0, 1)  # and the row's own: two
-        review = stage.open_review("budget")
-        assert (review.about["which"], review.about["spent"]) == ("turns", "6")
-        assert len(stage.requests()) == 6
-        stage.decide("approve")
-        assert stage.resume().exit_code == 0
-
-
-def test_no_attempt_is_made_beyond_a_wall() -> None:
-    with staged(breaking_off(2), team(limits=limits(tokens=15_000))) as stage:
-        stage.run()
-        review = stage.open_review("budget")
-        assert (review.about["which"], len(stage.server.requests)) == ("tokens", 2)
-        assert int(review.about["spent"]) <= 15_000
-        stage.decide("edit", edit={"tokens": 1_000_000})
-        assert stage.resume().exit_code == 0
 
 
 @pytest.mark.parametrize("scope", ["limits", "delegation"])
