@@ -169,20 +169,23 @@ class Claude:
         raise ModelError("the answer broke off every time", billed=True)
 
     async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
-        began = time.monotonic()
+        began, answered = time.monotonic(), False
         try:
             async with self._client.messages.stream(**request.body(model)) as stream:
+                answered = True
                 await _read(stream, request.max_tokens)
                 message = await stream.get_final_message()
-        except ModelError:
+                if message.stop_reason is None:
+                    raise _BrokenStream("the answer broke off")
+                return _answer(cast("Message", message), model, time.monotonic() - began)
+        except (ModelError, _BrokenStream):
             raise
         except Exception as error:
-            if (known := _meaning(error)) is None:
+            # What goes wrong with an answer that has begun, whatever it is, is the answer's fault.
+            known = _meaning(error) or (_BrokenStream(_short(error)) if answered else None)
+            if known is None:
                 raise
             raise known from error
-        if message.stop_reason is None:
-            raise _BrokenStream("the answer broke off")
-        return _answer(cast("Message", message), model, time.monotonic() - began)
 
 
 async def _read(stream: AsyncIterable[object], max_tokens: int) -> None:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from loguru import logger
 
-from crews.errors import Fenced, ModelError, StopRun, StoreError, Waiting
+from crews.errors import (
+    Fenced,
+    KeyMissing,
+    ModelAuthError,
+    ModelError,
+    StopRun,
+    StoreError,
+    TapeMismatch,
+    Waiting,
+)
 from crews.records import chains, inbox, ledger
 from crews.records.inbox import Question
 from crews.records.questions import Brief, ReviewRow
@@ -77,6 +86,10 @@ def sensitive(question: Question) -> bool:
     return bool(question.findings or question.role) or question.subject.get("escalated") is True
 
 
+_UNASKED = (KeyMissing, ModelAuthError, TapeMismatch)
+"""Errors that mean that no model has begun to answer. Any other one may come after an answer that is billed."""
+
+
 class Unreserved(Exception):
     """There is no budget, or no room, to ask again for an answer that broke off."""
 
@@ -114,8 +127,11 @@ async def ask_model(
         with contextlib.suppress(Fenced, StoreError):
             ledger.lose(scene.journal, thread.path, request.turn)
         raise
-    except Exception:
+    except _UNASKED:
         ledger.release(scene.journal, thread.path, request.turn)
+        raise
+    except Exception:
+        ledger.lose(scene.journal, thread.path, request.turn)
         raise
 
 

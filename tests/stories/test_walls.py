@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from crews.records.store import open_store
 from crews.records.tables import spend
+from crews.runtime.models import Claude
 from tests.stories.players import limits, looking, priced, team, walled
 from tests.stories.scenes import staged
 from tests.support.messages_api import Reply, Text
@@ -64,3 +65,20 @@ def test_no_attempt_is_made_beyond_a_wall() -> None:
         assert int(review.about["spent"]) <= 15_000
         stage.decide("edit", edit={"tokens": 1_000_000})
         assert stage.resume().exit_code == 0
+
+
+def test_what_breaks_while_an_answer_is_read_may_have_been_billed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody knows how far it had come: what was set aside for it stays spent."""
+
+    async def broken(*_: object) -> None:
+        raise LookupError("nobody has thought of this")
+
+    with staged(looking(1), team(limits=limits(turns=1))) as stage:
+        with monkeypatch.context() as patched, pytest.raises(LookupError):
+            patched.setattr(Claude, "ask", broken)
+            stage.run()
+        assert stage.resume().status == "waiting"
+        assert stage.open_review("budget").about["spent"] == "1"
+        assert not stage.requests()

@@ -19,13 +19,14 @@ StopReason = Literal[
     "refusal",
     "model_context_window_exceeded",
 ]
-Fault = Literal["hang_up", "cut", "truncated", "garbled", "error_event", "bad_input"]
+Fault = Literal["hang_up", "cut", "truncated", "garbled", "stray", "error_event", "bad_input"]
 """What goes wrong on the way:
 
 - `hang_up`: the connection is closed before the first byte.
 - `cut`: the connection is closed in the middle of the answer.
 - `truncated`: half of the answer, then an orderly end without `message_stop`.
 - `garbled`: half of the answer, then an event that is no JSON.
+- `stray`: half of the answer, then a piece of a block that has not begun.
 - `error_event`: half of the answer, then an `overloaded_error` event.
 - `bad_input`: a tool's arguments are no JSON.
 """
@@ -265,6 +266,9 @@ def _spoil(chunks: tuple[bytes, ...], fault: Fault | None) -> tuple[bytes, ...]:
             return half
         case "garbled":
             return (*half, b'event: content_block_delta\ndata: {"type": "content_bl\n\n')
+        case "stray":
+            delta = {"type": "text_delta", "text": "lost"}
+            return (*half, _event("content_block_delta", index=99, delta=delta))
         case "error_event":
             error = {"type": "overloaded_error", "message": "Overloaded"}
             return (*half, _event("error", error=error))
