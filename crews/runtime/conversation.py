@@ -51,16 +51,15 @@ class Conversation:
             [{"role": "user", "content": thread.brief}],
             tools=tuple(json.loads(thread.tools)),
         )
-        talk.unseen_bytes = _size(thread.brief) + _size(thread.system) + len(thread.tools)
-        talk.all_bytes = talk.unseen_bytes
+        talk.unseen_bytes = talk.all_bytes = _size(thread.brief) + _fixed(thread)
         rows, calls = journal.turns(thread.path), journal.calls(thread.path)
         talk.settled = tuple(c for c in calls if c.turn < len(rows) - 1)
         for row in rows:
             talk.add_turn(row, tuple(c for c in calls if c.turn == row.turn))
+            if thread.compacted and row.turn == thread.compacted + KEPT_TURNS - 1:
+                talk.estimate_anew()  # the turns after this one were asked for without the results
             if row.turn < len(rows) - 1:
                 talk.add_results(talk.calls)
-        if thread.compacted:
-            talk.estimate_anew()
         return talk
 
     def add_turn(self, turn: TurnRow, calls: Sequence[CallRow]) -> None:
@@ -87,21 +86,21 @@ class Conversation:
     def estimate_anew(self) -> None:
         """Count every byte again: what the last request read says nothing after a compaction."""
         self.seen_tokens = 0
-        fixed = _size(self.thread.system) + len(self.thread.tools)
-        self.all_bytes = self.unseen_bytes = fixed + _size(self.messages)
+        self.all_bytes = self.unseen_bytes = _fixed(self.thread) + _size(self.messages)
 
     def estimated_tokens(self) -> int:
         """About how many tokens the next request reads: what the last one was, and what came since."""
         return self.seen_tokens + int(self.unseen_bytes / BYTES_PER_TOKEN) + 1
 
-    def most_tokens(self, *, by_one_model: bool) -> int:
+    def most_tokens(self, *, by_one_model: bool, forced: bool = False) -> int:
         """No fewer tokens than the next request reads, whatever is in it: none is less than a byte.
 
         Args:
             by_one_model: What the last request took is known in the tokens of the model that is asked next.
+            forced: The model is made to call a tool: the provider's text about that may be longer.
         """
         if by_one_model and self.seen_tokens:  # the framing is in what was seen
-            return self.seen_tokens + self.unseen_bytes + 1
+            return self.seen_tokens + self.unseen_bytes + (FRAMING if forced else 1)
         return self.all_bytes + FRAMING
 
 
@@ -141,6 +140,11 @@ def _result(block: Block, call: CallRow | None, *, old: bool) -> Block:
     if failed:
         result["is_error"] = True
     return result
+
+
+def _fixed(thread: ThreadRow) -> int:
+    """Bytes of what stands before the messages of every request."""
+    return _size(thread.system) + len(thread.tools.encode(errors="surrogatepass"))
 
 
 def _size(value: Any) -> int:

@@ -43,7 +43,8 @@ async def reserve(
         Waiting: a wall was reached and a human must decide.
         StopRun: a human decided that the run ends here.
     """
-    asked, counted = _asked(scene, agent, thread, talk), False
+    forced = request.forced_tool is not None
+    asked, counted = _asked(scene, agent, thread, talk, forced=forced), False
     while True:
         if walls.finishing(scene, thread):
             return None
@@ -54,8 +55,8 @@ async def reserve(
         if not counted and wall.breach.kind in {"tokens", "money"}:
             counted = True
             if (count := await scene.model.count(request)) is not None:
-                asked = _asked(scene, agent, thread, talk, count)
-                continue
+                asked = _asked(scene, agent, thread, talk, count, forced=forced)
+            continue  # others may have moved the wall meanwhile, whatever was counted
         walls.stop_at(scene, thread, agent, wall)
 
 
@@ -63,7 +64,7 @@ async def reserve_end(
     scene: Scene, thread: ThreadRow, agent: AgentSpec, talk: Conversation
 ) -> Asked:
     """Reserve a request beyond a wall, in which a thread says how far it has come: it is counted as any other."""
-    asked = replace(_asked(scene, agent, thread, talk), over=True)
+    asked = replace(_asked(scene, agent, thread, talk, forced=True), over=True)
     await _with_room(scene, thread, asked)
     return asked
 
@@ -126,11 +127,13 @@ def _asked(
     thread: ThreadRow,
     talk: Conversation,
     count: int | None = None,
+    *,
+    forced: bool,
 ) -> Asked:
     # Nobody is asked where a tape answers: it takes no room, and costs the team nothing today.
     model = "" if scene.options.tape else thread.model
     models = (thread.model,) if scene.options.model else (thread.model, *agent.oversight.fallback)
-    reads = talk.most_tokens(by_one_model=len(models) == 1)
+    reads = talk.most_tokens(by_one_model=len(models) == 1, forced=forced)
     wanted = _wanted(models, reads if count is None else min(reads, count), agent.max_tokens)
     return Asked(thread.path, talk.turns, wanted, model)
 

@@ -219,6 +219,8 @@ def _extend(scene: Scene, thread: ThreadRow, wall: Wall, review: ReviewRow) -> N
     fresh = scene.journal.thread(thread.path) or thread
     limits = scene.row().walls if path is None else fresh.walls
     kind = wall.breach.kind
+    if limit_of(limits, kind) != wall.breach.limit:
+        return  # another thread has done what was decided: once is all that it allows
     if review.decision == "edit":
         values = {**limits.model_dump(), **(review.edited or {})}
         moved = Limits.model_validate(values)

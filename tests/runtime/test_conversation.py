@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crews.records.journal import Journal
 from crews.records.rows import CallRow, ThreadRow, TurnRow
 from crews.records.store import dump, open_store
-from crews.runtime.conversation import SHORT, Conversation
+from crews.runtime.conversation import KEPT_TURNS, SHORT, Conversation
 from tests.records import builders
 
 USE: dict[str, Any] = {"type": "tool_use", "id": "use-0-0", "name": "touch", "input": {}}
@@ -48,6 +48,11 @@ def load(journal: Journal) -> Conversation:
     thread = journal.thread("/")
     assert thread is not None
     return Conversation.load(journal, thread)
+
+
+def sizes(talk: Conversation) -> tuple[int, int, int]:
+    bounds = (talk.most_tokens(by_one_model=one) for one in (True, False))
+    return talk.estimated_tokens(), *bounds
 
 
 def test_a_new_thread_is_its_brief(journal: Journal) -> None:
@@ -85,7 +90,7 @@ def test_what_is_loaded_is_what_was_grown(journal: Journal) -> None:
         grown.add_results(calls)
         again.add_results(again.calls)
         assert json.dumps(again.messages) == json.dumps(grown.messages)
-        assert again.estimated_tokens() == grown.estimated_tokens()
+        assert sizes(again) == sizes(grown)
 
 
 def test_results_come_in_the_order_of_the_calls_and_the_notice_last(journal: Journal) -> None:
@@ -156,6 +161,36 @@ def test_a_compacted_thread_is_shorter_and_says_where_the_rest_is(journal: Journ
     assert journal.thread("/") == replace(
         thread, compacted=2, tokens=30, money=21, turns=3, calls=3
     )
+
+
+def test_a_compacted_thread_that_is_loaded_is_as_large_as_one_that_grew(journal: Journal) -> None:
+    """Also long after: what was asked for since then says how much it read."""
+    builders.thread(journal)
+    for number in range(KEPT_TURNS + 1):
+        [call] = record(journal, number, use(number), input_tokens=9000)
+        journal.set_call(call, result="x" * SHORT * 3)
+    journal.compact_thread("/", 1, 1000)
+    grown = load(journal)
+    assert sizes(grown)[0] < 9000  # of what was sent before nothing can be told
+    for number in range(KEPT_TURNS + 1, KEPT_TURNS + 4):
+        grown.add_results(grown.calls)
+        calls = record(journal, number, use(number), input_tokens=300)
+        grown.add_turn(journal.turns("/")[number], calls)
+        assert sizes(load(journal)) == sizes(grown)
+
+
+def test_tools_that_are_described_in_another_script_count_in_bytes(journal: Journal) -> None:
+    described = dump([{"name": "look", "description": "看" * 1000}])
+    builders.thread(journal, tools=described)
+    assert load(journal).most_tokens(by_one_model=False) > len(described.encode())
+
+
+def test_a_forced_call_may_take_more_framing_than_was_seen(journal: Journal) -> None:
+    builders.thread(journal)
+    record(journal, 0, use(0))
+    talk = load(journal)
+    free, forced = (talk.most_tokens(by_one_model=True, forced=f) for f in (False, True))
+    assert forced > free + 100
 
 
 def test_an_estimate_counts_what_the_last_request_read_and_what_came_since(

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sqlalchemy import select
 
 from crews.records.store import open_store
 from crews.records.tables import spend
 from crews.runtime.models import Claude
-from tests.stories.players import limits, looking, priced, team, walled
+from tests.stories.players import (
+    LOOK,
+    delegate,
+    finish,
+    limits,
+    looking,
+    plan,
+    played,
+    priced,
+    step,
+    team,
+    walled,
+)
 from tests.stories.scenes import staged
 from tests.support.messages_api import Reply, Text
 from tests.support.scripts import Script
@@ -82,3 +96,24 @@ def test_what_breaks_while_an_answer_is_read_may_have_been_billed(
         assert stage.resume().status == "waiting"
         assert stage.open_review("budget").about["spent"] == "1"
         assert not stage.requests()
+
+
+def test_one_approval_extends_a_limit_once_however_many_threads_stand_at_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They all look for how near the wall is at once, at an endpoint that cannot tell."""
+
+    async def silent(*_: object) -> None:
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(Claude, "count", silent)
+    steps = [step(name) for name in ("a", "b", "c")]
+    slow = Reply(LOOK.blocks, delay=0.05)
+    script = played(
+        {"boss": [plan(*steps), delegate("a", "b", "c"), finish()], "coder": [slow] * 30}
+    )
+    with staged(priced(script), team(limits=limits(tokens=20_000))) as stage:
+        stage.run()
+        assert stage.open_review("budget").about["limit"] == "20000"
+        stage.go_on("approve")
+        assert stage.row.walls.tokens == 40_000
