@@ -90,7 +90,7 @@ def reserve(journal: Journal, asked: Asked, around: Around = ALONE) -> Wall | Fu
         if around.room is not None and (full := _full(connection, asked.model, around.room, now)):
             return full
         key = Key(journal.run, asked.path, asked.turn, journal.epoch)
-        reservations.set_aside(connection, key, asked.wanted, asked.model, now)
+        reservations.set_aside(connection, key, asked.wanted, asked.model, now, over=asked.over)
     return None
 
 
@@ -185,6 +185,12 @@ def total(row: RunRow | ThreadRow) -> Spent:
         turns=row.turns,
         calls=row.calls,
     )
+
+
+def beyond(journal: Journal, path: str) -> int:
+    """Attempts at requests that a thread has made beyond a wall, whoever owned the run then."""
+    with journal.store.reading() as connection:
+        return reservations.beyond(connection, journal.run, path)
 
 
 def release(journal: Journal, path: str, turn: int) -> None:

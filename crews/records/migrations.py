@@ -84,6 +84,7 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({
         "ALTER TABLE spend ADD COLUMN lost_money BIGINT DEFAULT 0",
         "ALTER TABLE spend ADD COLUMN lost_requests INTEGER NOT NULL DEFAULT 0",
     ),
+    5: ("ALTER TABLE spend ADD COLUMN beyond INTEGER NOT NULL DEFAULT 0",),
 })  # fmt: skip
 """Version -> statements that lead to it from the one before, in the SQL that both databases speak.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from crews.records.rows import NANO, dollars
 from crews.records.tables import spend
@@ -48,8 +48,13 @@ class Held:
     """What counts whatever comes: what was lost, and that there was a request."""
 
 
-def set_aside(connection: Connection, key: Key, wanted: Spent, model: str, now: float) -> None:
-    """Reserve the most that an attempt may take; what an attempt before it lost stays lost."""
+def set_aside(
+    connection: Connection, key: Key, wanted: Spent, model: str, now: float, *, over: bool = False
+) -> None:
+    """Reserve the most that an attempt may take; what an attempt before it lost stays lost.
+
+    `over`: it is made beyond a wall.
+    """
     money = wanted.money
     values: dict[str, object] = {
         "state": "reserved",
@@ -62,11 +67,12 @@ def set_aside(connection: Connection, key: Key, wanted: Spent, model: str, now: 
         "lost_tokens": spend.c.lost_tokens + spend.c.tokens,
         "lost_money": spend.c.lost_money + spend.c.money,
         "lost_requests": spend.c.lost_requests + 1,
+        "beyond": spend.c.beyond + int(over),
     }
     mine = key.row & (spend.c.state == "lost")
     if not connection.execute(update(spend).where(mine).values(**values, **again)).rowcount:
         where = {"run": key.run, "path": key.path, "turn": key.turn, "epoch": key.epoch}
-        connection.execute(insert(spend).values(**where, **values))
+        connection.execute(insert(spend).values(**where, **values, beyond=int(over)))
 
 
 def settle(connection: Connection, key: Key, tokens: int, money: int | None) -> None:
@@ -76,6 +82,8 @@ def settle(connection: Connection, key: Key, tokens: int, money: int | None) -> 
 
 def release(connection: Connection, key: Key) -> None:
     """Give a reservation back."""
+    mine = key.row & (spend.c.state == "reserved") & (spend.c.beyond > 0)
+    connection.execute(update(spend).where(mine).values(beyond=spend.c.beyond - 1))
     _end(connection, key, {"state": "released"})
 
 
@@ -92,6 +100,13 @@ def _end(connection: Connection, key: Key, ended: dict[str, object]) -> None:
     again = mine & (spend.c.lost_requests > 0)
     if not connection.execute(update(spend).where(again).values(**before, **none)).rowcount:
         connection.execute(update(spend).where(mine).values(**ended))
+
+
+def beyond(connection: Connection, run: str, path: str) -> int:
+    """Attempts that a thread has made beyond a wall, by whichever process."""
+    mine = (spend.c.run == run) & (spend.c.path == path)
+    query = select(func.coalesce(func.sum(spend.c.beyond), 0)).where(mine)
+    return int(connection.execute(query).scalar_one())
 
 
 def held(connection: Connection, run: str) -> list[Held]:

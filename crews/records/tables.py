@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """`migrations` says what each version added."""
 
 metadata = MetaData()
@@ -213,6 +213,7 @@ spend = Table(
     Column("lost_tokens", BigInteger, nullable=False, default=0),
     Column("lost_money", BigInteger, default=0),
     Column("lost_requests", Integer, nullable=False, default=0),
+    Column("beyond", Integer, nullable=False, default=0),
     Index("spend_by_state", "run", "state"),
     Index("spend_by_model", "model", "state", "reserved_at"),
     Index("spend_by_time", "state", "reserved_at"),

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from crews.errors import StopRun, Waiting
+from crews.records import ledger
+from crews.records.ledger import Asked
 from crews.records.questions import Brief
 from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
@@ -24,7 +26,7 @@ from crews.runtime.models import Block, ModelAnswer, ModelRequest
 from crews.runtime.reviewing import Unreserved, ask_model
 from crews.runtime.scene import Scene
 from crews.runtime.together import together
-from crews.runtime.walls import GRACE_TURNS, REQUESTS_BEYOND
+from crews.runtime.walls import GRACE_TURNS
 from crews.safety.autonomy import turns_allowed
 from crews.teams.spec import AgentSpec
 from crews.tools.base import ToolContext
@@ -45,8 +47,6 @@ class Loop:
     tools: Mapping[str, AnyTool]
     ending: str
     """Tool that hands over; empty: the first answer without calls does."""
-    beyond: int = 0
-    """Requests beyond a wall, made so that the agent can hand over."""
 
     async def run(self) -> HandOver:
         """Work until the agent hands over; from wherever the journal says that the thread stands.
@@ -107,28 +107,37 @@ class Loop:
         where = self.scene, self.thread, self.agent, talk
         request = self._request(talk, forced=self._last_turn(talk))
         asked = await metering.reserve(*where, request)
-        if finish_now := asked is None:
-            self.beyond += 1
-            if self.beyond > REQUESTS_BEYOND or not self.ending:
+        if asked is None:
+            if not self.ending or not metering.may_end(self.scene, self.thread.path):
                 return self._cut_off(talk)
             asked = await metering.reserve_end(*where)
             request = self._request(talk, forced=True)
         self._tell("turn_started", turn=talk.turns)
         try:
-            again = partial(metering.again, self.scene, asked)
-            answer = await ask_model(self.scene, self.thread, request, again)
+            talk.add_turn(*await self._answered(talk, request, asked))
         except Unreserved:
             return None  # the next turn is this one again, from its reservation on
+        except Exception:
+            # Nobody waits for it any more: what is still set aside may have been billed.
+            ledger.lose(self.scene.journal, self.thread.path, request.turn)
+            raise
+        return None
+
+    async def _answered(
+        self, talk: Conversation, request: ModelRequest, asked: Asked
+    ) -> tuple[TurnRow, list[CallRow]]:
+        """The rows of the answer to a request, written down."""
+        again = partial(metering.again, self.scene, asked)
+        answer = await ask_model(self.scene, self.thread, request, again)
         # From here on it is what the journal holds, what policy judges and what is sent back.
         answer = replace(answer, blocks=usable(answer.blocks, talk, self.scene.redactor))
-        turn, calls = self._rows(talk, request, answer, over=finish_now)
+        turn, calls = self._rows(talk, request, answer, over=asked.over)
         with self.scene.clock.writing(turn.path) as worked:
             self.scene.journal.record_turn(turn, calls, worked)
         self._tell(
             "turn_ended", turn=turn.turn, tokens=turn.tokens, money=turn.money, text=_said(answer)
         )
-        talk.add_turn(turn, calls)
-        return None
+        return turn, calls
 
     def _request(self, talk: Conversation, *, forced: bool) -> ModelRequest:
         model = self.thread.model

@@ -69,8 +69,15 @@ async def reserve_end(
     return asked
 
 
+def may_end(scene: Scene, path: str) -> bool:
+    """May a thread make one more request beyond its wall? However often it was broken off and begun again."""
+    return ledger.beyond(scene.journal, path) < walls.REQUESTS_BEYOND
+
+
 def again(scene: Scene, asked: Asked) -> bool:
     """Reserve one more attempt at a request that broke off; False: that takes a human, or time."""
+    if asked.over and not may_end(scene, asked.path):
+        return False
     return _reserve(scene, asked) is None
 
 

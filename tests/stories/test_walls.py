@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from crews.records.store import open_store
 from crews.records.tables import spend
+from crews.runtime import loop
+from crews.runtime.conversation import Conversation
 from crews.runtime.models import Claude
 from tests.stories.players import (
     LOOK,
     delegate,
     finish,
+    forced_tool,
     limits,
     looking,
     plan,
@@ -24,7 +28,7 @@ from tests.stories.players import (
     walled,
 )
 from tests.stories.scenes import staged
-from tests.support.messages_api import Reply, Text
+from tests.support.messages_api import Reply, Request, Text
 from tests.support.scripts import Script
 
 
@@ -117,3 +121,57 @@ def test_one_approval_extends_a_limit_once_however_many_threads_stand_at_it(
         assert stage.open_review("budget").about["limit"] == "20000"
         stage.go_on("approve")
         assert stage.row.walls.tokens == 40_000
+
+
+def test_what_is_asked_beyond_a_wall_is_bounded_whoever_dies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three requests of a thread are three, also if each of them is the last thing that its owner does."""
+
+    def dying(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    with staged(looking(9), walled("limits", turns=4)) as stage:
+        stage.run()
+        stage.decide("reject")
+        monkeypatch.setattr(loop, "usable", dying)
+        for _ in range(6):
+            with pytest.raises(asyncio.CancelledError):
+                stage.resume()
+        assert stage.resume().exit_code != 0
+        assert [len(stage.requests(name)) for name in ("boss", "coder")] == [2 + 3, 2 + 3]
+        assert all("ended by the engine" in t.outcome.summary for t in stage.threads() if t.outcome)
+
+
+def test_an_answer_beyond_a_wall_that_breaks_off_is_one_of_those_requests() -> None:
+    script, broken = looking(9), Reply((Text("x" * 1000),), fault="truncated")
+
+    def brain(request: Request) -> Reply:
+        return broken if forced_tool(request) else script(request)
+
+    with staged(brain, walled("limits", turns=4)) as stage:
+        stage.run()
+        stage.go_on("reject")
+        stage.go_on("approve", "model")
+        stage.go_on("approve", "model")
+        assert [len(stage.requests(name)) for name in ("boss", "coder")] == [2 + 3, 2 + 3]
+
+
+def test_a_request_that_nobody_waits_for_any_more_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A delegation that breaks is told to who delegated, and the run goes on beside what it had set aside."""
+    kept = loop.usable
+
+    def breaking(blocks: Any, talk: Conversation, redactor: Any) -> Any:
+        if talk.thread.agent == "coder":
+            raise OSError("the disk is full")
+        return kept(blocks, talk, redactor)
+
+    monkeypatch.setattr(loop, "usable", breaking)
+    with staged(looking(1), team()) as stage:
+        stage.run()
+        assert "the disk is full" in stage.call("delegate").result
+        with open_store(stage.settings.journal_url) as store, store.reading() as connection:
+            states = connection.execute(select(spend.c.state)).scalars().all()
+        assert sorted(states) == ["lost", "settled", "settled", "settled"]
