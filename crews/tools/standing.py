@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from pydantic import JsonValue
+
 from crews.records.questions import ReviewRow
 from crews.records.store import dump
 from crews.safety.action import Action, Verdict
-from crews.safety.aiming import FIRM
+from crews.safety.aiming import FIRM, SECRET_LEAVES
+from crews.safety.labels import AIMING
 from crews.teams.spec import PolicySpec
 from crews.tools.evidence import digest
 
@@ -19,12 +22,16 @@ TERMS = "terms"
 def terms(action: Action, verdict: Verdict, team_hash: str) -> str:
     """What must be the same for an approval to stand: tool, effect, every rule that asks, the team's files.
 
-    Where a question was about targets and amounts, it is these: others were not seen by anybody.
+    Where a question was about targets and amounts, it is these: others were not seen by anybody. Where nothing of the
+    kind says what the action is aimed at, as with a command, or a secret would leave, it is every argument.
     """
     rules = sorted({verdict.rule, *verdict.asking})
-    aims = [[o.argument, o.value] for o in action.provenance.origins]
-    firm = not FIRM.isdisjoint(rules)
-    return digest(dump([action.tool, action.effect, rules, team_hash, *([aims] if firm else [])]))
+    seen: list[JsonValue] = []
+    if not FIRM.isdisjoint(rules):
+        origins = action.provenance.origins
+        aimed = any(o.role in AIMING for o in origins) and SECRET_LEAVES not in rules
+        seen = [[[o.argument, o.value] for o in origins], *([] if aimed else [dict(action.arguments)])]
+    return digest(dump([action.tool, action.effect, rules, team_hash, *seen]))
 
 
 def approval(
