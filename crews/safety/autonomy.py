@@ -11,6 +11,8 @@ from crews.teams.spec import Effect
 LEVELS = ("completion", "assistant", "supervised", "autonomous", "team")
 """Names of the levels 0 to 4."""
 
+UNCONFINED = "default-execute"
+"""The question about a command without a sandbox, which can do whatever the user can."""
 AUTONOMOUS = 3
 TEAM = 4
 
@@ -43,14 +45,16 @@ def loosen(verdict: Verdict, action: Action, level: int) -> Verdict:
     """The verdict at this level: from 3 on an `ask` becomes `allow` if nothing speaks against it.
 
     What still asks: an `external` effect, any sensitive finding, a value that nobody who is trusted has named,
-    a plan that grants more than the one before and, below level 4, planning and delegating. A `deny` is never
-    touched. Applying it twice changes nothing.
+    a plan that grants more than the one before, a command without a sandbox by an agent that others may steer and,
+    below level 4, planning and delegating. A `deny` is never touched. Applying it twice changes nothing.
     """
     if verdict.ruling != "ask" or _checked(level) < AUTONOMOUS:
         return verdict
     if action.effect == "external" or verdict.findings or not FIRM.isdisjoint(verdict.asking):
         return verdict
     if action.delegation and level < TEAM:
+        return verdict
+    if UNCONFINED in verdict.asking and action.provenance.exposed:
         return verdict
     reason = f"{verdict.reason} Level {level} ({LEVELS[level]}) goes on without asking."
     return replace(

@@ -119,7 +119,7 @@ def _default(action: Action, standing: Standing) -> _Opinion:
             reason = f"{tool} runs in the {standing.sandbox} sandbox."
             return _Opinion("allow", "default-execute", reason)
         case "execute":
-            return _Opinion("ask", "default-execute", f"{tool} runs a command without a sandbox.")
+            return _Opinion("ask", autonomy.UNCONFINED, f"{tool} runs a command without a sandbox.")
         case "network":
             return _Opinion("ask", "default-network", f"{tool} reaches the network.")
         case "external":

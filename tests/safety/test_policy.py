@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crews.safety.action import STRICTNESS, Action, FileChange, Standing, Verdict
+from crews.safety.labels import Provenance
 from crews.safety.owners import parse
 from crews.safety.policy import JUDGE_ERROR, judge
 from crews.teams.spec import CONTENT_CATEGORIES, Duty, Effect, Match, PolicySpec, Rule, Ruling
@@ -46,6 +47,23 @@ def test_what_holds_where_no_rule_speaks(
     asked = action(effect, paths=("a.txt",))
 
     assert judge(policy(), asked, standing(level, sandbox=sandbox)).ruling == ruling
+
+
+@pytest.mark.parametrize("level", [3, 4])
+@pytest.mark.parametrize("sandbox", ["none", ""])
+def test_no_level_runs_a_command_without_a_sandbox_for_an_agent_that_others_may_steer(
+    level: int, sandbox: str
+) -> None:
+    """It could do whatever the user can. A team that wants it all the same says so by a rule."""
+    command = action("execute", command="make")
+    steered = replace(command, provenance=Provenance("workspace"))
+    free = policy(rule("free", "allow", Match(effect=("execute",))))
+    at = standing(level, sandbox=sandbox)
+
+    assert judge(policy(), steered, at).ruling == "ask"
+    assert judge(policy(), command, at).ruling == "allow"
+    assert judge(free, steered, at).ruling == "allow"
+    assert judge(policy(), steered, standing(level)).ruling == "allow"
 
 
 def test_the_strictest_rule_wins_wherever_it_stands() -> None:
