@@ -24,7 +24,7 @@ from crews.safety.bounds import LONG_TEXT, MOST_DELEGATIONS, MOST_ENTRIES
 from crews.safety.budget import share, tightest
 from crews.safety.grants import narrow
 from crews.safety.labels import Exposure, worst
-from crews.teams.spec import AgentSpec, Limits
+from crews.teams.spec import AgentSpec, Limits, TeamSpec
 from crews.tools.base import Args, NeedsReview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.gate import AnyTool
 
@@ -225,7 +225,7 @@ class DelegateTool(Tool[DelegateArgs]):
             label=worst(
                 (exposure_at(self._scene.journal, context.call), *(self._heard(t) for t in given))
             ),
-            limits=self._limits(args, agent),
+            limits=limits_of(self._scene.team, agent, args.budget_share),
             bounds=bounds,
         )
         return await self._work(row)
@@ -238,10 +238,6 @@ class DelegateTool(Tool[DelegateArgs]):
             except CrewsError as error:
                 raise ToolError(f"Denied: {error.what}") from error
         return for_delegation(self._scene, agent, names, bounds.returns)
-
-    def _limits(self, args: DelegateArgs, agent: AgentSpec) -> Limits:
-        limits = tightest(self._scene.team.policy.delegation, agent.oversight.limits)
-        return limits if args.budget_share is None else share(limits, args.budget_share)
 
     def _given(self, args: DelegateArgs, step: Step, plan: Plan) -> list[ThreadRow]:
         """Hand-overs that the agent is given: its dependencies', those asked for, and why it was rejected."""
@@ -265,6 +261,12 @@ class DelegateTool(Tool[DelegateArgs]):
     def _heard(self, done: ThreadRow) -> Exposure:
         """What a hand-over exposes its reader to."""
         return "values" if done.grant.returns else exposure_of(self._scene.journal, done)
+
+
+def limits_of(team: TeamSpec, agent: AgentSpec, part: float | None) -> Limits:
+    """The limits with which a delegation to the agent begins. `part`: its share of them; None: all."""
+    limits = tightest(team.policy.delegation, agent.oversight.limits)
+    return limits if part is None else share(limits, part)
 
 
 def rejections(delegations: tuple[ThreadRow, ...], scene: Scene) -> list[ThreadRow]:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from crews.errors import CrewsError, UsageError, WorkspaceError
 from crews.records.forks import (
     Place,
@@ -25,14 +27,16 @@ from crews.records.forks import (
     write_fork,
 )
 from crews.records.owner import home_id, this_process
-from crews.records.rows import ENDED, RunOptions, RunRow
+from crews.records.rows import ENDED, RunOptions, RunRow, ThreadRow, child_path
 from crews.records.runs import check_kept, fail_run, get_run, new_id, new_run
 from crews.records.store import Store
 from crews.records.tape import load_tape
+from crews.runtime import delegation, tasking
 from crews.runtime.models import ModelSource
 from crews.runtime.rebuilding import Rebuilding
 from crews.runtime.workflow import protected_files, sandbox_of
 from crews.settings import Settings
+from crews.teams.spec import Limits, TeamSpec
 from crews.tools import registry
 from crews.tools.beginning import begin_like
 from crews.tools.copying import make_workspace
@@ -97,7 +101,8 @@ def fork(
         raise UsageError(f"run `{run}` is being worked on: what it did is not settled",
                          hint=f"wait for it, or end it with `crews stop {run}`")  # fmt: skip
     everything = rows_of(store, run)
-    kept = _compacted(taken_over(everything, place), place, compacted_before(store, run, place))
+    kept = _limited(taken_over(everything, place), old.spec)
+    kept = _compacted(kept, place, compacted_before(store, run, place))
     new = _row(old, place, _options(old, by, settings), settings)
     folder = settings.run_folder(new.id)
     wrong: tuple[str, ...] = ()
@@ -151,6 +156,27 @@ def _compacted(kept: Rows, place: Place, turns: int) -> Rows:
         replace(t, compacted=turns) if t.path == place.thread else t for t in kept.threads
     )
     return replace(kept, threads=threads)
+
+
+def _limited(kept: Rows, team: TeamSpec) -> Rows:
+    """The threads that go on have the limits that they began with: what a human extended was another run's."""
+    asked = {child_path(c.path, c.turn, c.place): c.args for c in kept.calls}
+    threads = tuple(
+        replace(t, limits=_first_limits(t, team, asked.get(t.path, {})).model_dump_json())
+        if t.state == "open"
+        else t
+        for t in kept.threads
+    )
+    return replace(kept, threads=threads)
+
+
+def _first_limits(thread: ThreadRow, team: TeamSpec, asked: Mapping[str, JsonValue]) -> Limits:
+    agent = team.agent(thread.agent)
+    if thread.kind == "task":
+        task = next(t for t in team.tasks if t.name == thread.step)
+        return tasking.limits_of(task, agent)
+    part = asked.get("budget_share")
+    return delegation.limits_of(team, agent, part if isinstance(part, int | float) else None)
 
 
 def _rebuild(

@@ -15,7 +15,7 @@ from crews.runtime.supervisor import supervisor_tools
 from crews.runtime.threads import granted, is_plain, open_thread, with_ending, work
 from crews.safety.budget import tightest
 from crews.safety.labels import worst
-from crews.teams.spec import AgentSpec, TaskSpec
+from crews.teams.spec import AgentSpec, Limits, TaskSpec
 from crews.tools.gate import AnyTool
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Tasking:
             brief=prompts.task_brief(task, context),
             tools=tools,
             label=worst(exposure_of(scene.journal, self._thread(n)) for n in task.context),
-            limits=tightest(task.oversight.limits, agent.oversight.limits),
+            limits=limits_of(task, agent),
         )
         was_done = row.state == "done"
         done = await work(scene, agent, row, tools)
@@ -156,6 +156,11 @@ class Tasking:
             await crew.run_task(row.task, row.brief, agent, execute)
         done = scene.journal.thread(row.path)
         return row if done is None else done
+
+
+def limits_of(task: TaskSpec, agent: AgentSpec) -> Limits:
+    """The limits with which the thread of a task begins."""
+    return tightest(task.oversight.limits, agent.oversight.limits)
 
 
 def ordered(tasks: tuple[TaskSpec, ...]) -> tuple[TaskSpec, ...]:

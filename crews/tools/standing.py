@@ -30,7 +30,10 @@ def terms(action: Action, verdict: Verdict, team_hash: str) -> str:
     if not FIRM.isdisjoint(rules):
         origins = action.provenance.origins
         aimed = any(o.role in AIMING for o in origins) and SECRET_LEAVES not in rules
-        seen = [[[o.argument, o.value] for o in origins], *([] if aimed else [dict(action.arguments)])]
+        seen = [
+            [[o.argument, o.value] for o in origins],
+            *([] if aimed else [dict(action.arguments)]),
+        ]
     return digest(dump([action.tool, action.effect, rules, team_hash, *seen]))
 
 

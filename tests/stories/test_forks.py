@@ -17,10 +17,22 @@ from crews.records.forks import Place, differences, rows_of, taken_over
 from crews.records.inbox import list_reviews
 from crews.records.journal import Journal
 from crews.records.runs import get_run, list_runs
+from crews.records.store import open_store
 from crews.report import costs, markdown
 from crews.runtime.forking import fork, retry
 from tests.stories.houses import House, a_house
 from tests.stories.lives import comparable
+from tests.stories.players import (
+    CHANGE,
+    LOOK,
+    delegate,
+    finish,
+    hand_over,
+    plan,
+    played,
+    walled,
+)
+from tests.stories.scenes import staged
 from tests.stories.teams import GOAL, PRINTED, PROJECT, tree
 
 
@@ -101,6 +113,26 @@ def test_what_a_human_decided_for_the_run_does_not_stand_in_the_fork(house: Hous
     assert [(r.kind, r.scope, r.decision) for r in kept.reviews] == [("question", "", "answer")]
     stopped = tuple(replace(r, decision="stop") for r in rows.reviews)
     assert taken_over(replace(rows, reviews=stopped), Place("/", 5)).reviews == ()
+
+
+@pytest.mark.parametrize("part", [None, 0.5])
+def test_a_limit_that_a_human_extended_holds_in_the_fork_as_it_was(part: float | None) -> None:
+    """The fork has spent nothing, and nobody has decided anything about what it may spend."""
+    given = {} if part is None else {"budget_share": part}
+    script = played({
+        "boss": [plan(CHANGE), delegate("change", **given), finish(deliver=False)],
+        "coder": [LOOK] * 4 + [hand_over()],
+    })  # fmt: skip
+    with staged(script, walled("delegation", turns=3 if part is None else 6)) as stage:
+        stage.run()
+        assert stage.go_on("approve", "budget").status == "completed"
+        [extended] = stage.threads("coder")
+        assert extended.walls.turns == 6
+        with open_store(stage.settings.journal_url) as store:
+            made = fork(store, stage.settings, stage.id, Place(extended.path, 1), "bo")
+            again = Journal(store, made.id, 0).thread(extended.path)
+        assert again is not None
+        assert (again.walls.turns, again.turns) == (3, 0)
 
 
 def test_a_run_is_made_again_from_its_beginning(house: House) -> None:
