@@ -217,7 +217,8 @@ def _meaning(error: Exception) -> Exception | None:
         case anthropic.APIStatusError() if error.status_code >= 400:
             return ModelError(_short(error))
         case anthropic.APIConnectionError():
-            return ModelError(f"cannot be reached: {_short(error)}")
+            unsent = type(error.__cause__).__name__ in _UNSENT
+            return ModelError(f"cannot be reached: {_short(error)}", billed=not unsent)
         case anthropic.AnthropicError() | ValueError() | RuntimeError() | OSError():
             return _BrokenStream(_short(error))
         case _:
@@ -225,6 +226,8 @@ def _meaning(error: Exception) -> Exception | None:
             return _BrokenStream(_short(error)) if library in _HTTP_LIBRARIES else None
 
 
+_UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
+"""Errors of these libraries that come before a request is sent: nobody can have answered it."""
 _HTTP_LIBRARIES = frozenset({"httpx", "httpcore", "httpx2", "httpcore2", "h11"})
 """Libraries whose errors, met while an answer is read, mean that it broke off."""
 

@@ -293,8 +293,18 @@ def test_an_endpoint_that_is_not_there_is_named_as_such() -> None:
     with MessagesServer(lambda _: GOOD) as server:
         pass
     client = AsyncAnthropic(base_url=server.url, api_key="key", max_retries=0)
-    with pytest.raises(ModelError, match="cannot be reached"):
+    with pytest.raises(ModelError, match="cannot be reached") as error:
         asyncio.run(Claude(client).ask(ASKED, Heard()))
+    assert not error.value.billed
+
+
+def test_an_endpoint_that_takes_a_request_and_falls_silent_may_have_answered_it() -> None:
+    with (
+        MessagesServer(lambda _: Reply(fault="hang_up")) as server,
+        pytest.raises(ModelError, match="cannot be reached") as error,
+    ):
+        ask(server)
+    assert error.value.billed
 
 
 def test_who_stops_waiting_does_not_wait() -> None:
