@@ -19,6 +19,7 @@ from crews.records.rows import NANO, dollars, row_as
 from crews.records.runs import wake
 from crews.records.store import Store
 from crews.records.tables import reviews, runs, spend, team_days
+from crews.records.workers import alive
 from crews.safety.budget import Spent
 
 if TYPE_CHECKING:
@@ -80,7 +81,6 @@ def add(connection: Connection, team: str, day: str, money: int | None) -> None:
 
 def committed(connection: Connection, day: DayRow) -> Spent:
     """What all runs of the team have spent on the day, have reserved, or may have been billed for."""
-    start = datetime.fromisoformat(day.day).replace(tzinfo=UTC).timestamp()
     query = (
         select(
             func.coalesce(func.sum(spend.c.money + spend.c.lost_money), 0),
@@ -88,17 +88,37 @@ def committed(connection: Connection, day: DayRow) -> Spent:
             func.count(spend.c.money + spend.c.lost_money),
         )
         .join(runs, runs.c.id == spend.c.run)
-        .where(
-            runs.c.team_name == day.team,
-            spend.c.state.in_(("reserved", "lost")),
-            spend.c.model != "",
-            spend.c.reserved_at >= start,
-            spend.c.reserved_at < start + SECONDS,
-        )
+        .where(*_counted(day), spend.c.state.in_(("reserved", "lost")))
     )
     money, rows, priced = connection.execute(query).one()
     known = day.money_known and rows == priced
     return Spent(money=dollars(day.money + int(money)) if known else None)
+
+
+def in_flight(connection: Connection, day: DayRow) -> Decimal:
+    """US dollars that requests have reserved on the day for which somebody who lives still waits.
+
+    They hardly ever take all of it. What a dead owner had reserved may have been billed, and is not among it.
+    """
+    query = (
+        select(runs.c.owner, func.coalesce(func.sum(spend.c.money), 0))
+        .join(runs, (runs.c.id == spend.c.run) & (runs.c.epoch == spend.c.epoch))
+        .where(*_counted(day), spend.c.state == "reserved", runs.c.status == "running")
+        .group_by(runs.c.owner)
+    )
+    found = [(str(owner), int(money)) for owner, money in connection.execute(query)]
+    return dollars(sum(money for owner, money in found if alive(connection, owner)))
+
+
+def _counted(day: DayRow) -> tuple[ColumnElement[bool], ...]:
+    """Rows of requests that count on the day."""
+    start = datetime.fromisoformat(day.day).replace(tzinfo=UTC).timestamp()
+    return (
+        runs.c.team_name == day.team,
+        spend.c.model != "",
+        spend.c.reserved_at >= start,
+        spend.c.reserved_at < start + SECONDS,
+    )
 
 
 def extend(

@@ -132,13 +132,19 @@ def _passed(
 
 def _day_wall(
     connection: Connection, team: str, daily: Decimal, asked: Asked, now: float
-) -> Wall | None:
+) -> Wall | Full | None:
     day = days.get_day(connection, team, days.day_of(now))
     if (limit := day.limit(daily)) is None:
         return None
     held = days.committed(connection, day)
     found = breach(Limits(money=limit), held, asked.wanted)
-    return None if found is None else Wall("team", found, held, day.day)
+    if found is None:
+        return None
+    if held.money is not None:
+        least = Spent(money=held.money - days.in_flight(connection, day))
+        if breach(Limits(money=limit), least, asked.wanted) is None:
+            return Full("requests in flight may take what is left of the team's day")
+    return Wall("team", found, held, day.day)
 
 
 def _full(connection: Connection, model: str, room: ModelLimits, now: float) -> Full | None:

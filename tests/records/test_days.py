@@ -24,6 +24,7 @@ from crews.records import audit, days, inbox, ledger
 from crews.records.days import DayRow, day_of
 from crews.records.journal import Journal
 from crews.records.ledger import Around, Asked, Full, Wall
+from crews.records.owner import this_process
 from crews.records.rows import NANO, RunOptions, dollars
 from crews.records.runs import claim, get_run, new_run
 from crews.records.store import Store, open_store
@@ -76,7 +77,7 @@ def answer(journal: Journal, nano: int | None, number: int = 0) -> None:
 def test_all_runs_of_a_team_share_its_day(store: Store) -> None:
     one, two, other = begun(store), begun(store), begun(store, "another")
     assert ledger.reserve(one, asked(60), DAY) is None
-    wall = ledger.reserve(two, asked(60), DAY)
+    wall = ledger.reserve(two, asked(101), DAY)
     assert isinstance(wall, Wall)
     assert (wall.scope, wall.day, wall.breach.kind) == ("team", today(store), "money")
     assert (wall.breach.limit, wall.breach.spent) == (DAILY, dollars(60))
@@ -85,6 +86,23 @@ def test_all_runs_of_a_team_share_its_day(store: Store) -> None:
     assert spent(store) == DayRow("small", today(store), money=10)
     assert ledger.reserve(two, asked(90), DAY) is None
     assert ledger.reserve(one, asked(1, 1), DAY) is not None
+
+
+def test_what_runs_in_flight_may_leave_of_the_day_is_waited_for_before_anyone_is_asked(
+    store: Store,
+) -> None:
+    one, two = begun(store), begun(store)
+    assert ledger.reserve(one, asked(60), DAY) is None
+    assert isinstance(ledger.reserve(two, asked(60), DAY), Full)
+    with store.writing() as connection:  # nobody lives who could settle it
+        mine = runs.c.id == one.run
+        connection.execute(update(runs).where(mine).values(owner="gone:1:1"))
+    assert isinstance(ledger.reserve(two, asked(60), DAY), Wall)
+    with store.writing() as connection:
+        connection.execute(update(runs).where(mine).values(owner=this_process()))
+    answer(one, 30)
+    assert isinstance(ledger.reserve(two, asked(71), DAY), Wall)
+    assert ledger.reserve(two, asked(70), DAY) is None
 
 
 def test_what_a_death_cut_off_counts_against_the_day_and_what_was_refused_does_not(
@@ -109,7 +127,7 @@ def test_a_turn_counts_on_the_day_on_which_it_was_reserved(store: Store) -> None
     assert spent(store).money == 0
     (row,) = days.list_days(store)
     assert (row.money, row.day < today(store)) == (80, True)
-    assert isinstance(ledger.reserve(one, asked(1, 1), DAY), Wall)
+    assert isinstance(ledger.reserve(one, asked(1, 1), DAY), Full)
 
 
 @pytest.mark.parametrize("where", ["of this request", "of one that was made", "of one under way"])
@@ -146,7 +164,7 @@ def test_a_day_is_extended_once_for_all_and_only_that_day(store: Store) -> None:
     ledger.reserve(one, asked(100), DAY)
     assert move(one, DAILY, DAILY * 2)
     assert not move(two, DAILY, DAILY * 2)  # somebody said so already
-    assert isinstance(ledger.reserve(two, asked(101), DAY), Wall)
+    assert isinstance(ledger.reserve(two, asked(101), DAY), Full)
     assert ledger.reserve(two, asked(100), DAY) is None
     assert [e.kind for e in audit.entries(store, one.run)].count("day_extended") == 1
     yesterday(store)
@@ -271,9 +289,11 @@ class DaysMachine(RuleBasedStateMachine):
         request = replace(asked(nano, turn_number, model), over=over)
         around = Around(dollars(self.daily[name]), self.models[model])
         found = ledger.reserve(self.journals[run], request, around)
-        walled = self.committed(name) + nano > self.allowed[name] and not over
+        short = self.committed(name) + nano > self.allowed[name] and not over
+        least = self.settled[name] + self.lost[name]
+        walled = short and least + nano > self.allowed[name]
         assert isinstance(found, Wall) == walled
-        assert isinstance(found, Full) == (not walled and self.full(model))
+        assert isinstance(found, Full) == (not walled and (short or self.full(model)))
         if found is None:
             self.excess[name] += nano if over else 0
             self.open[run, turn_number] = (nano, model)

@@ -50,7 +50,7 @@ def load(journal: Journal) -> Conversation:
     return Conversation.load(journal, thread)
 
 
-def sizes(talk: Conversation) -> tuple[int, int, int]:
+def sizes(talk: Conversation) -> tuple[int, ...]:
     bounds = (talk.most_tokens(by_one_model=one) for one in (True, False))
     return talk.estimated_tokens(), *bounds
 
