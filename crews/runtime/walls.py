@@ -197,9 +197,11 @@ def _buys(scene: Scene, thread: ThreadRow, wall: Wall) -> str:
         requests, like = left / max(Decimal(breach.wanted), dollars(1)), "the next one"
     else:
         step = _first_limit(scene, thread, wall)
-        pace = Decimal(str(breach.spent)) / max(wall.spent.turns, 1)
+        pace, like = Decimal(str(breach.spent)) / max(wall.spent.turns, 1), "those so far"
+        if not pace:  # nothing has been asked yet
+            pace, like = Decimal(str(breach.wanted)), "the next one"
         more = f"{described(breach.kind, step)} more"
-        requests, like = step / max(pace, dollars(1)), "those so far"
+        requests = step / max(pace, dollars(1))
     return (
         f"An approval allows {more}: about {int(max(requests, Decimal(0))):,} requests like {like}."
     )

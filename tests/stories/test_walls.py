@@ -55,6 +55,13 @@ def test_the_question_says_what_was_achieved_and_what_more_would_buy(scope: str)
         assert isinstance(review.about["done_so_far"], list)
 
 
+def test_before_the_first_request_an_approval_buys_requests_like_the_next_one() -> None:
+    with staged(looking(1), team(limits=limits(tokens=10))) as stage:
+        stage.run()
+        reason = stage.open_review("budget").reason
+        assert "allows 10 tokens more: about 0 requests like the next one" in reason
+
+
 def breaking_off(times: int) -> Script:
     """A model whose first answers break off; then it works as ever."""
     script, left = looking(1), [Reply((Text("x" * 1000),), fault="truncated")] * times
