@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+from crews.safety.composing import MOST_SWELLING, swelling
+
 DEEPEST = 32
 """Levels of lists and objects in a call's arguments."""
 MOST_VALUES = 20_000
@@ -42,16 +44,20 @@ def too_much(arguments: object) -> str:
     Goes down one level at a time, so that depth costs no stack, and stops at the first bound.
     """
     level: list[object] = [arguments]
-    values = characters = depth = 0
+    values = characters = swollen = depth = 0
     while level:
         values += len(level)
         if values > MOST_VALUES:
             return f"the arguments hold more than {MOST_VALUES:,} values"
         if any(_is_huge(value) for value in level):
             return f"the arguments hold a number of more than {LARGEST_NUMBER} bits"
-        characters += sum(len(value) for value in level if isinstance(value, str))
+        texts = [value for value in level if isinstance(value, str)]
+        characters += sum(len(text) for text in texts)
         if characters > LARGEST_ARGUMENTS:
             return f"the arguments hold more than {LARGEST_ARGUMENTS:,} characters"
+        swollen += sum(swelling(text) for text in texts)
+        if swollen > MOST_SWELLING:
+            return f"the arguments hold more than {MOST_SWELLING:,} characters that swell when they are resolved"
         level = [inner for value in level for inner in _within(value)]
         depth += 1
         if level and depth > DEEPEST:
