@@ -193,7 +193,9 @@ def test_a_busy_endpoint_is_asked_again_by_the_sdk(status: int) -> None:
     assert answer.blocks == ({"type": "text", "text": "good"},)
 
 
-FAULTS: tuple[Fault, ...] = ("hang_up", "cut", "truncated", "garbled", "error_event", "bad_input")
+FAULTS: tuple[Fault, ...] = (
+    "hang_up", "cut", "truncated", "garbled", "error_event", "bad_input", "deep_input", "deep_event",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
