@@ -223,8 +223,8 @@ def _matched(
         clock.cancel()
     if process.returncode != 0:
         raise ToolError(
-            f"the search did not end within {CPU_SECONDS} s; give a simpler pattern (no repetition "
-            "inside a repetition), or a narrower path or glob"
+            f"the search did not end within {CPU_SECONDS} s, or needed too much memory; give a simpler "
+            "pattern (no repetition inside a repetition), or a narrower path or glob"
         )
     return _Answer.validate_json(answer)
 
