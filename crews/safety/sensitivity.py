@@ -26,7 +26,8 @@ from crews.safety.content_rules import (
 )
 from crews.safety.path_rules import PROSE, categories
 from crews.safety.paths import folded
-from crews.safety.python_code import PythonCode, parse, read
+from crews.safety.python_code import PythonCode, read
+from crews.safety.python_parts import parse_at
 from crews.safety.secret_shapes import shaped
 from crews.safety.wording import BESIDE, CHANGED, HEADER, Place, by_words
 from crews.teams.spec import CONTENT_CATEGORIES
@@ -133,8 +134,8 @@ def _pairs(lines: tuple[str, ...], numbers: Iterable[int]) -> tuple[tuple[int, s
 def _python(change: FileChange, near: frozenset[int]) -> PythonCode | None:
     if not change.after or not near or not change.path.lower().endswith(_PYTHON):
         return None
-    tree = parse(change.after)
-    return read(tree, near) if tree is not None else None
+    parsed = parse_at(change.after, near)
+    return read(parsed, near) if parsed is not None else None
 
 
 def _statements_of(code: PythonCode, diff: LineDiff) -> frozenset[int]:
