@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -27,13 +28,22 @@ MAX_TEXT = 1_000_000
 """Characters after which text is not searched any more, but taken to match (a restricting rule)."""
 
 
-def matches(rule: Rule, action: Action, standing: Standing, findings: tuple[Finding, ...]) -> bool:
-    """Does every condition of the rule hold? The cheap ones are asked first.
+def speaking(
+    rules: Iterable[Rule], action: Action, standing: Standing, findings: tuple[Finding, ...]
+) -> tuple[Rule, ...]:
+    """The rules of which every condition holds. The cheap ones are asked first.
 
     Raises:
-        ValueError: A glob, pattern or category of the rule is none.
+        ValueError: A glob, pattern or category of a rule is none.
         re.error: A pattern cannot be compiled.
     """
+    text = _Text(action)
+    return tuple(rule for rule in rules if _matches(rule, action, standing, findings, text))
+
+
+def _matches(
+    rule: Rule, action: Action, standing: Standing, findings: tuple[Finding, ...], text: _Text
+) -> bool:
     loosens = rule.ruling == "allow"
     return (
         _who_and_what(rule.when, action, loosens=loosens)
@@ -41,7 +51,7 @@ def matches(rule: Rule, action: Action, standing: Standing, findings: tuple[Find
         and _figures(rule.when, action, standing, loosens=loosens)
         and _paths(rule.when, action, loosens=loosens)
         and _owners(rule.when, action, standing, loosens=loosens)
-        and _content(rule.when, action, findings, loosens=loosens)
+        and _content(rule.when, action, findings, text, loosens=loosens)
     )
 
 
@@ -103,7 +113,9 @@ def _paths(when: Match, action: Action, *, loosens: bool) -> bool:
     return any(covered(when.path, path, loosely=True) for path in paths)
 
 
-def _content(when: Match, action: Action, findings: tuple[Finding, ...], *, loosens: bool) -> bool:
+def _content(
+    when: Match, action: Action, findings: tuple[Finding, ...], text: _Text, *, loosens: bool
+) -> bool:
     if not when.content:
         return True
     categories = {entry for entry in when.content if not entry.startswith(REGEX)}
@@ -115,18 +127,33 @@ def _content(when: Match, action: Action, findings: tuple[Finding, ...], *, loos
         seen = any(not finding.stated for finding in findings)
         named = seen and found <= categories
         return named or any(_covers(pattern, action) for pattern in patterns)
-    return bool(found & categories) or any(_occurs(pattern, action) for pattern in patterns)
+    return bool(found & categories) or any(text.holds(pattern) for pattern in patterns)
 
 
-def _occurs(pattern: str, action: Action) -> bool:
-    """Is the pattern anywhere in the command, the changed lines or the arguments?"""
-    search = _compiled(pattern).search
-    seen = 0
-    for text in _texts(action):
-        seen += len(text)
-        if seen > MAX_TEXT or any(search(part) for part in _windows(text)):
-            return True
-    return False
+@dataclass(slots=True)
+class _Text:
+    """The command, the changed lines and the arguments, laid out once for all patterns."""
+
+    action: Action
+    _parts: list[str] | None = None
+    _is_long: bool = False
+    """Is there more than is looked through? Then every pattern is taken to match."""
+
+    def holds(self, pattern: str) -> bool:
+        """Is the pattern anywhere in it?"""
+        search = _compiled(pattern).search
+        return any(search(part) for part in self._laid_out()) or self._is_long
+
+    def _laid_out(self) -> list[str]:
+        if self._parts is None:
+            self._parts, seen = [], 0
+            for text in _texts(self.action):
+                seen += len(text)
+                if seen > MAX_TEXT:
+                    self._is_long = True
+                    break
+                self._parts += _windows(text)
+        return self._parts
 
 
 def _covers(pattern: str, action: Action) -> bool:

@@ -23,9 +23,10 @@ KEPT = 20_000
 Aliases = tuple[tuple[str, str], ...]
 """Local name and full dotted name of what is imported at the margin, in order."""
 
-_DEFINES = re.compile(r"(?:def|class|async)\b|@")
-_GOES_ON = re.compile(r"(?:else|elif|except|finally|case)\b|[\s#)\]}]|$")
-"""At the margin, and yet no new statement, or none that tells anything."""
+_AT_MARGIN = re.compile(
+    r"\n(?!(?:else|elif|except|finally|case)\b|[\s#)\]}]|\Z)(?P<defines>(?:def|class|async)\b|@)?"
+)
+"""Lines that may begin a new statement. It begins with one fixed character: `re` then leaps from line to line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +73,18 @@ def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
 
 def _parts(source: str) -> Iterator[tuple[int, str]]:
     """Each part with the number of lines above it."""
-    rows = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    begun, defining, decorated = 0, False, False
-    for number, row in enumerate(rows):
-        if not row or _GOES_ON.match(row):
-            continue
-        defines = _DEFINES.match(row) is not None
-        if number and (defines or defining) and not decorated:
-            text = "\n".join(rows[begun:number])
-            if text.count('"""') % 2 == 0 and text.count("'''") % 2 == 0:
-                yield begun, text
-                begun = number
-        decorated = row.startswith("@")
+    text = "\n" + source.replace("\r\n", "\n").replace("\r", "\n")
+    begun, above, defining, decorated = 0, 0, False, False
+    for row in _AT_MARGIN.finditer(text):
+        defines, at = row["defines"] is not None, row.start()
+        if at and (defines or defining) and not decorated:
+            part = text[begun + 1 : at]
+            if part.count('"""') % 2 == 0 and part.count("'''") % 2 == 0:
+                yield above, part
+                begun, above = at, above + part.count("\n") + 1
+        decorated = row["defines"] == "@"
         defining = defines
-    yield begun, "\n".join(rows[begun:])
+    yield above, text[begun + 1 :]
 
 
 def _parsed(source: str) -> ast.Module:

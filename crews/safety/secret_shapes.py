@@ -23,6 +23,10 @@ class Shape:
     """The pattern begins with the needle, so it is tried there and nowhere else."""
 
 
+SHORTEST = 8
+"""Characters of the shortest text with a secret's shape: `://:abc@`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spot:
     """Where a secret-shaped text was found."""
@@ -34,6 +38,8 @@ class Spot:
 
 def shaped(text: str) -> Iterator[Spot]:
     """Every secret-shaped part of the text, shape by shape; parts may overlap."""
+    if len(text) < SHORTEST:
+        return
     lower = _lower(text)
     for shape in SHAPES:
         group = "s" if "s" in shape.pattern.groupindex else 0

@@ -19,11 +19,10 @@ from crews.safety.content_rules import (
     COMMANDS,
     PATTERNS,
     SQL_TEXT,
-    TEST_MARKS,
-    TEST_NAMES,
     CallRule,
     PatternRule,
 )
+from crews.safety.named_tests import named_tests
 from crews.safety.path_rules import PROSE, categories
 from crews.safety.paths import folded
 from crews.safety.python_code import PythonCode, read
@@ -206,19 +205,11 @@ def _secrets(path: str, lines: Lines) -> Iterator[Finding]:
 
 def _removed_tests(changes: tuple[FileChange, ...]) -> Iterator[Finding]:
     """Tests that are in no file any more, wherever they were moved to."""
-    before = [(change.path, test) for change in changes for test in _tests(change.before)]
-    kept = {name for change in changes if before for name, _ in _tests(change.after)}
+    before = [(change.path, test) for change in changes for test in named_tests(change.before)]
+    kept = {name for change in changes if before for name, _ in named_tests(change.after)}
     for path, (name, line) in before:
         if name not in kept:
             yield Finding("tests_removed", path, line, f"the test `{name}` is gone")
-
-
-@lru_cache(maxsize=64)
-def _tests(text: str | None) -> tuple[tuple[str, int], ...]:
-    if not text or not any(mark in text for mark in TEST_MARKS):
-        return ()
-    found = ((m, next(g for g in m.groups() if g)) for m in TEST_NAMES.finditer(text))
-    return tuple((name, text.count("\n", 0, m.start()) + 1) for m, name in found)
 
 
 def _of_command(command: str) -> Iterator[Finding]:
