@@ -6,6 +6,7 @@ import ast
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import cast
 
@@ -63,7 +64,13 @@ def _statements(tree: ast.Module, lines: frozenset[int]) -> Iterator[ast.stmt]:
 
 
 def _inner(node: ast.AST) -> Iterator[ast.AST]:
-    return chain.from_iterable(_nodes(getattr(node, name, None)) for name in _BLOCKS)
+    return chain.from_iterable(_nodes(getattr(node, name)) for name in _blocks(type(node)))
+
+
+@cache
+def _blocks(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Which of its fields hold blocks."""
+    return tuple(name for name in _BLOCKS if name in kind._fields)
 
 
 def _nodes(value: object) -> Iterator[ast.AST]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,8 +62,9 @@ def parse_at(source: str, lines: frozenset[int]) -> Parsed | None:
 def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
     body: list[ast.stmt] = []
     aliases: dict[str, str] = {}
-    for above, text in _parts(source):
-        if lines.isdisjoint(range(above + 1, above + text.count("\n") + 2)):
+    wanted = sorted(lines)
+    for above, last, text in _parts(source):
+        if bisect_right(wanted, above) == bisect_right(wanted, last):
             aliases.update(_known(text) if len(text) <= KEPT else _aliases_of(text))
         else:
             tree = _parsed("\n" * above + text)
@@ -71,8 +73,8 @@ def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
     return Parsed(ast.Module(body, []), aliases)
 
 
-def _parts(source: str) -> Iterator[tuple[int, str]]:
-    """Each part with the number of lines above it."""
+def _parts(source: str) -> Iterator[tuple[int, int, str]]:
+    """Each part with the number of the line above it, and of its last one."""
     text = "\n" + source.replace("\r\n", "\n").replace("\r", "\n")
     begun, above, defining, decorated = 0, 0, False, False
     for row in _AT_MARGIN.finditer(text):
@@ -80,11 +82,13 @@ def _parts(source: str) -> Iterator[tuple[int, str]]:
         if at and (defines or defining) and not decorated:
             part = text[begun + 1 : at]
             if part.count('"""') % 2 == 0 and part.count("'''") % 2 == 0:
-                yield above, part
-                begun, above = at, above + part.count("\n") + 1
+                last = above + part.count("\n") + 1
+                yield above, last, part
+                begun, above = at, last
         decorated = row["defines"] == "@"
         defining = defines
-    yield above, text[begun + 1 :]
+    part = text[begun + 1 :]
+    yield above, above + part.count("\n") + 1, part
 
 
 def _parsed(source: str) -> ast.Module:
