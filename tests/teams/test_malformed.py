@@ -270,6 +270,8 @@ WARNED = {
     "quoted number": (A, "  tools: [look]", "  max_iter: '7'", 5, 13, "it is read as 7"),
     "allows all": (P, "    when: {effect: write}\n    ruling: ask", "    ruling: allow", 4, 13,
                    "allows every action"),
+    "allows the unsure": (P, "effect: write}\n    ruling: ask", "confidence_below: 0.5}\n    ruling: allow",
+                          4, 12, "this rule never holds"),
     "tool glob": (P, "effect: write", "tool: tuch", 4, 18, "matches no tool"),
     "level above the team's": (A, "duty: supervisor", "duty: supervisor, autonomy: team", 6, 43,
                                "no effect: the team's level is 2"),
