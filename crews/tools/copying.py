@@ -25,8 +25,8 @@ from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
 from crews.tools.gitfiles import git_files
 from crews.tools.ignore import default_rules
-from crews.tools.paths import is_usable, link_target, opened_file, status_of, stays_inside
-from crews.tools.tree import DEEPEST, MOST_FILES, Found, Mode, Unwalkable, mode_of, walk
+from crews.tools.paths import DEEPEST, is_usable, link_target, opened_file, status_of, stays_inside
+from crews.tools.tree import MOST_FILES, Found, Mode, Unwalkable, mode_of, walk
 from crews.tools.workspace import Workspace
 
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file

@@ -15,6 +15,7 @@ from typing import Literal, NoReturn
 from crews.tools.base import ToolError
 from crews.tools.ignore import Ignore
 from crews.tools.paths import (
+    DEEPEST,
     READ_LIMIT,
     FileAbsent,
     NotText,
@@ -32,8 +33,6 @@ Mode = Literal["100644", "100755", "120000"]
 
 MOST_FILES = 200_000
 """Files of one folder that are walked, unless the caller knows of more."""
-DEEPEST = 200
-"""Folders inside folders that are entered."""
 WALK_SECONDS = 60.0
 """Longest walk."""
 _RACY_NS = 2_000_000_000  # a file touched this recently may change again without its times moving

@@ -15,7 +15,7 @@ from crews.tools import growth, tree
 from crews.tools.base import Args, Tool, ToolContext, ToolError
 from crews.tools.changeset import change_set
 from crews.tools.copying import make_workspace
-from crews.tools.files import DeleteFile, EditFile, ListFiles, ReadFile
+from crews.tools.files import DeleteFile, EditFile, ListFiles, ReadFile, WriteFile
 from crews.tools.ignore import default_rules
 from crews.tools.search import Search
 from crews.tools.shell import RunCommand
@@ -54,7 +54,7 @@ def told(tool: Tool[Any], workspace: Workspace, sandbox: str = "", /, **given: o
 
 
 def test_a_file_of_gigabytes_is_refused_unread(workspace: Workspace) -> None:
-    sparse(workspace.root / "large", 10 * GIB)
+    sparse(workspace.root / "large", 20 * GIB)
     began = time.monotonic()
     with peak() as memory:
         assert "larger than" in told(ReadFile(), workspace, path="large")
@@ -149,6 +149,13 @@ def test_a_model_is_told_of_too_many_files_and_can_look_at_fewer(crowd: Path) ->
     assert "nested deeper" in told(ListFiles(), workspace)
     assert "nested deeper" in told(Search(), workspace, pattern="x")
     assert told(ListFiles(), workspace, path="d3", limit=1).startswith("d3/0\n(999 more files")
+
+
+def test_no_path_is_written_that_could_not_be_walked(workspace: Workspace) -> None:
+    for depth, said in ((199, "created"), (200, "more than 200 folders")):
+        path = "d/" * depth + "f"
+        assert said in told(WriteFile(), workspace, path=path, content="x")
+    assert len(workspace.deltas()) == 1
 
 
 def test_too_many_files_are_not_copied_and_the_user_is_told_why(
