@@ -24,6 +24,7 @@ KEPT = 20_000
 Aliases = tuple[tuple[str, str], ...]
 """Local name and full dotted name of what is imported at the margin, in order."""
 
+_QUOTES = ('"""', "'''")
 _AT_MARGIN = re.compile(
     r"\n(?!(?:else|elif|except|finally|case)\b|[\s#)\]}]|\Z)(?P<defines>(?:def|class|async)\b|@)?"
 )
@@ -76,15 +77,19 @@ def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
 def _parts(source: str) -> Iterator[tuple[int, int, str]]:
     """Each part with the number of the line above it, and of its last one."""
     text = "\n" + source.replace("\r\n", "\n").replace("\r", "\n")
-    begun, above, defining, decorated = 0, 0, False, False
+    begun, above, counted, quotes = 0, 0, 0, [0, 0]
+    defining = decorated = False
     for row in _AT_MARGIN.finditer(text):
         defines, at = row["defines"] is not None, row.start()
-        if at and (defines or defining) and not decorated:
+        # Each stretch is counted once: a file may be one string with thousands of such lines in it.
+        quotes = [n + text.count(q, counted, at) for n, q in zip(quotes, _QUOTES, strict=True)]
+        counted = at
+        is_open = any(n % 2 for n in quotes)
+        if at and (defines or defining) and not decorated and not is_open:
             part = text[begun + 1 : at]
-            if part.count('"""') % 2 == 0 and part.count("'''") % 2 == 0:
-                last = above + part.count("\n") + 1
-                yield above, last, part
-                begun, above = at, last
+            last = above + part.count("\n") + 1
+            yield above, last, part
+            begun, above = at, last
         decorated = row["defines"] == "@"
         defining = defines
     part = text[begun + 1 :]

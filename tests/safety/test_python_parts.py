@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def test_real_files_say_the_same_by_parts(file: Path) -> None:
     for first in range(1, source.count("\n") + 1, 40):
         lines = frozenset(range(first, first + 7))
         assert by_parts(source, lines) == whole(source, lines)
+
+
+@pytest.mark.parametrize("first", ["", '"""', "x = (", "y ="])
+def test_thousands_of_parts_cost_what_their_length_says(first: str) -> None:
+    source = f"{first}\n" + "def f(): pass\n" * 20_000
+    began = time.process_time()
+    parse_at(source, frozenset({3}))
+    assert time.process_time() - began < 1
 
 
 def test_what_was_parsed_before_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
