@@ -96,6 +96,11 @@ def an_action(effect: Effect, text: str, n: int) -> Action:
     )
 
 
+def a_first_look(text: str, n: int) -> Action:
+    """A write to a file of which no function was ever seen."""
+    return an_action("write", text.replace(":\n", f":  # {n}\n"), n)
+
+
 def verdicts(rules: int) -> dict[str, float]:
     """Milliseconds of one verdict by the kind of action: on what is new, and on what was judged before."""
     policy, text = a_policy(rules), (ROOT / "crews" / "safety" / "policy.py").read_text("utf-8")
@@ -111,6 +116,11 @@ def verdicts(rules: int) -> dict[str, float]:
             lambda e=effect, n=numbers: judge(policy, an_action(e, text, next(n)), standing), 51
         )
         again = seconds(lambda e=effect: judge(policy, an_action(e, text, 0), standing), 51)
+        if effect == "write":
+            unseen = seconds(
+                lambda n=numbers: judge(policy, a_first_look(text, next(n)), standing), 51
+            )
+            rows[f"the first look at a file, {rules} rules, ms"] = unseen * 1000
         rows[f"a verdict by {rules} rules, {effect}, ms"] = new * 1000
         rows[f"the same action once more, {effect}, ms"] = again * 1000
     return rows
@@ -124,7 +134,7 @@ def main() -> int:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     coded = encoded(text, values)
     looked = [seconds(lambda c=c: findings((c,)), 1) for c in changes]
-    rows = {k: v for k, v in verdicts(1).items() if "rules" in k} | verdicts(100)
+    rows = {k: v for k, v in verdicts(1).items() if "a verdict" in k} | verdicts(100)
     rows |= {
         "a change of one file, ms, median": statistics.median(looked) * 1000,
         "a change of one file, ms, slowest": max(looked) * 1000,

@@ -147,6 +147,8 @@ class Settings(BaseSettings):
     """Seconds for which a database that cannot be reached, or is locked, is tried again."""
     tool_seconds: float = Field(default=600.0, gt=0)
     """Seconds after which a call of a CrewAI tool that has not answered is given up."""
+    docker_image: str = ""
+    """Image of `sandbox: docker`, which is never fetched; empty: the official one of the running Python."""
     api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "api_key")
     )

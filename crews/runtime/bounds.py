@@ -36,14 +36,26 @@ class Bounds:
     returns: tuple[ReturnField, ...] = ()
 
 
-def of_step(step: Step, agent: AgentSpec) -> Bounds:
-    """What the step asks for.
+NO_TOOLS: Mapping[str, AnyTool] = {}
+
+
+def as_granted(
+    names: Iterable[str], granted: Iterable[str], registered: Mapping[str, AnyTool]
+) -> tuple[str, ...]:
+    """The names as the team's files have them: a model knows a tool by the name that it calls itself."""
+    own = {registered[name].name: name for name in granted if name in registered}
+    return tuple(own.get(name, name) for name in names)
+
+
+def of_step(step: Step, agent: AgentSpec, registered: Mapping[str, AnyTool] = NO_TOOLS) -> Bounds:
+    """What the step asks for; `registered`: the tools, by the names that the team's files have for them.
 
     Raises:
         GrantExceeded: It asks for a tool or a path that its agent has not.
     """
+    named = as_granted(step.tools or (), agent.tools, registered)
     return Bounds(
-        tools=narrow(agent.tools, agent.tools if step.tools is None else step.tools),
+        tools=narrow(agent.tools, agent.tools if step.tools is None else named),
         paths=narrow_paths(
             agent.oversight.write_paths,
             agent.oversight.write_paths if step.paths is None else step.paths,
@@ -87,7 +99,7 @@ class Ceiling:
 
 def ceiling(steps: Iterable[Step], team: TeamSpec, registered: Mapping[str, AnyTool]) -> Ceiling:
     """What a plan grants. Only steps with tools that leave the run count."""
-    found = [of_step(step, team.agent(step.agent)) for step in steps]
+    found = [of_step(step, team.agent(step.agent), registered) for step in steps]
     uses = [(bounds, _aimed(bounds, registered)) for bounds in found]
     uses = [(bounds, aimed) for bounds, aimed in uses if aimed]
     amounts = [bounds.amount for bounds, _ in uses]

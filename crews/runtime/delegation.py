@@ -14,7 +14,7 @@ from crews.records.inbox import Question
 from crews.records.questions import ReviewRow
 from crews.records.rows import ThreadRow, child_path
 from crews.runtime import prompts
-from crews.runtime.bounds import Bounds, ceiling, of_step
+from crews.runtime.bounds import Bounds, as_granted, ceiling, of_step
 from crews.runtime.knowing import exposure_at, exposure_of
 from crews.runtime.planning import Plan, Step, current_plan
 from crews.runtime.scene import Scene
@@ -203,7 +203,7 @@ class DelegateTool(Tool[DelegateArgs]):
         advice: str = "",
     ) -> ToolResult:
         agent = self._scene.team.agent(step.agent)
-        bounds = of_step(step, agent)
+        bounds = of_step(step, agent, self._scene.tools)
         tools = self._tools(args, agent, bounds)
         given = self._given(args, step, plan)
         row = open_thread(
@@ -234,7 +234,8 @@ class DelegateTool(Tool[DelegateArgs]):
         names = bounds.tools
         if args.tools is not None:
             try:
-                names = narrow(bounds.tools, args.tools)
+                asked = as_granted(args.tools, bounds.tools, self._scene.tools)
+                names = narrow(bounds.tools, asked)
             except CrewsError as error:
                 raise ToolError(f"Denied: {error.what}") from error
         return for_delegation(self._scene, agent, names, bounds.returns)

@@ -25,7 +25,7 @@ from pydantic_core import to_json
 from crews.errors import UsageError
 from crews.runtime.apart import apart
 from crews.runtime.crew import quiet
-from crews.safety.bounds import LARGEST_RESULT, LONGEST_SECRET
+from crews.safety.bounds import DATA, LARGEST_RESULT, LONGEST_SECRET, too_much
 from crews.safety.known import UNDECLARED, Declared, declared_by
 from crews.teams.spec import PolicySpec
 from crews.tools.base import Tool, ToolContext, ToolError, ToolResult
@@ -131,14 +131,20 @@ def _text(found: Any) -> tuple[Any, str]:
 
 
 def _as_text(found: object) -> str:
-    """Data as JSON, whose fields policy.yaml can name; anything else as it spells itself."""
-    spelt = str(found)
+    """Data as JSON, whose fields policy.yaml can name; anything else as it spells itself.
+
+    Raises:
+        ToolError: The data is more than can be spelt out.
+    """
     if not isinstance(found, (dict, list, tuple, BaseModel)):
-        return spelt
+        return str(found)
+    data = cast("Any", found)
+    if why := too_much(data, "the data that the tool gave back", DATA):
+        raise ToolError(f"{why}; ask for less at a time")
     try:
-        return to_json(cast("Any", found)).decode()
+        return to_json(data).decode()
     except (ValueError, RecursionError):
-        return spelt
+        return str(data)
 
 
 def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared, seconds: float) -> AnyTool:
@@ -167,6 +173,8 @@ def _wrapped(inner: Any, told: ForeignEffect, key: str, said: Declared, seconds:
                 raise ToolError(
                     f"no answer after {seconds:g} s: the call was given up.{done}"
                 ) from None
+            except ToolError:
+                raise
             except Exception as error:
                 raise ToolError(f"{type(error).__name__}: {error}") from error
             if isinstance(found, ToolFailure):

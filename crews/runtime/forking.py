@@ -193,7 +193,7 @@ def _rebuild(
         team.policy.workspace_limit_mb,
     )
     runs_commands = any(c.effect == "execute" for c in kept.calls)
-    sandbox, problem = sandbox_of(team, old) if runs_commands else (None, "")
+    sandbox, problem = sandbox_of(team, old, settings) if runs_commands else (None, "")
     tools: Mapping[str, AnyTool] = registry.build(_no_results)
     return asyncio.run(
         Rebuilding(

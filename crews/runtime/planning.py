@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from crews.records.journal import Journal
 from crews.records.rows import ReturnField, ThreadRow
-from crews.runtime.bounds import Ceiling, ceiling, of_step
+from crews.runtime.bounds import NO_TOOLS, Ceiling, ceiling, of_step
 from crews.runtime.knowing import exposure_at
 from crews.runtime.scene import Scene
 from crews.safety.bounds import LONG_TEXT, SHORT_TEXT
@@ -19,6 +19,7 @@ from crews.safety.grants import GrantExceeded
 from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TeamSpec
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.gate import AnyTool
 
 MOST_STEPS = 50
 
@@ -123,13 +124,19 @@ class PlanTool(Tool[PlanArgs]):
     review_kind = "plan"
     planning = True
 
-    def __init__(self, team: TeamSpec, beside: Beside | None = None) -> None:
+    def __init__(
+        self,
+        team: TeamSpec,
+        beside: Beside | None = None,
+        registered: Mapping[str, AnyTool] = NO_TOOLS,
+    ) -> None:
         self._team = team
         self._beside = beside
+        self._registered = registered
 
     def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
         """Refuse a plan that cannot be carried out, before anybody is asked about it."""
-        _check(args.steps, self._team)
+        _check(args.steps, self._team, self._registered)
         return self._beside(args, context) if self._beside else Preview()
 
     async def run(self, args: PlanArgs, context: ToolContext) -> ToolResult:
@@ -153,7 +160,7 @@ def beside(scene: Scene, path: str, args: PlanArgs, context: ToolContext) -> Pre
     return Preview(wider=ceiling(args.steps, scene.team, scene.tools).beyond(old), beside=steps)
 
 
-def _check(steps: Sequence[Step], team: TeamSpec) -> None:
+def _check(steps: Sequence[Step], team: TeamSpec, registered: Mapping[str, AnyTool]) -> None:
     ids = [s.id for s in steps]
     doubled = sorted({i for i in ids if ids.count(i) > 1})
     if doubled:
@@ -165,7 +172,7 @@ def _check(steps: Sequence[Step], team: TeamSpec) -> None:
                 f"step {step.id}: no agent `{step.agent}`; there are: {', '.join(sorted(able))}"
             )
         try:
-            of_step(step, team.agent(step.agent))
+            of_step(step, team.agent(step.agent), registered)
         except GrantExceeded as error:
             raise ToolError(f"step {step.id}: {error.what} {error.hint}") from error
         unknown = [d for d in step.depends_on if d not in ids]

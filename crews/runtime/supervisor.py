@@ -130,7 +130,7 @@ def supervisor_tools(
 ) -> dict[str, AnyTool]:
     """The supervisor's tools for a task: its own reading ones, and control over the team."""
     control: tuple[AnyTool, ...] = (
-        PlanTool(scene.team, partial(beside, scene, path)),
+        PlanTool(scene.team, partial(beside, scene, path), scene.tools),
         DelegateTool(scene, path, worker),
         AskHumanTool(scene),
         EscalateTool(scene),

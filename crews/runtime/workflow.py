@@ -204,7 +204,7 @@ async def _scene(
     limit = team.policy.workspace_limit_mb
     workspace = await asyncio.to_thread(make_workspace, source, settings.run_folder(row.id), limit)
     await asyncio.to_thread(sweep, workspace)
-    sandbox, problem = await asyncio.to_thread(sandbox_of, team, row)
+    sandbox, problem = await asyncio.to_thread(sandbox_of, team, row, settings)
     redactor = redactor_of(settings)
     scene = Scene(
         journal=journal,
@@ -265,13 +265,13 @@ def named_tools(team: TeamSpec) -> set[str]:
     return {t for a in team.agents for t in a.tools} | {t for k in team.tasks for t in k.tools}
 
 
-def sandbox_of(team: TeamSpec, row: RunRow) -> tuple[Sandbox | None, str]:
+def sandbox_of(team: TeamSpec, row: RunRow, settings: Settings) -> tuple[Sandbox | None, str]:
     """The sandbox that holds here; none, with the reason, where no agent needs one or none holds."""
     effects = {t.name: t.effect for t in registry.build(_no_results).values()}
     if "execute" not in {effects.get(t) for t in named_tools(team)}:
         return None, "no agent of this team runs commands"
     try:
-        return choose(row.asked.sandbox, team.policy.egress), ""
+        return choose(row.asked.sandbox, team.policy.egress, settings.docker_image), ""
     except SandboxUnavailable as error:
         return None, str(error)
 

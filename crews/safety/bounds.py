@@ -7,7 +7,13 @@ tool alone (lines of a search, bytes of a file) stands with that tool.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import cast
+
+from pydantic import BaseModel
+
+from crews.safety.composing import MOST_SWELLING, swelling
 
 DEEPEST = 32
 """Levels of lists and objects in a call's arguments."""
@@ -36,26 +42,49 @@ MOST_QUESTIONS = 20
 """Questions that the supervisor's own tools may put to humans in one run."""
 
 
-def too_much(arguments: object) -> str:
-    """Why a call's arguments are not looked at any further; empty: they are within all bounds.
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much a value may hold."""
+
+    values: int
+    """Keys included."""
+    characters: int
+    """Of all texts and keys."""
+    levels: int
+    swelling: int
+    """Characters that become several once Unicode's compatibility forms are resolved."""
+
+
+ARGUMENTS = Room(MOST_VALUES, LARGEST_ARGUMENTS, DEEPEST, MOST_SWELLING)
+DATA = Room(values=500_000, characters=4 * LARGEST_RESULT, levels=200, swelling=4 * LARGEST_RESULT)
+"""What a tool of others may give back as data: it is spelt out before it is cut."""
+
+
+def too_much(value: object, what: str = "the arguments", room: Room = ARGUMENTS) -> str:
+    """Why a value is not looked at any further; empty: it is within all bounds.
 
     Goes down one level at a time, so that depth costs no stack, and stops at the first bound.
     """
-    level: list[object] = [arguments]
-    values = characters = depth = 0
+    level: list[object] = [value]
+    values = characters = swollen = depth = 0
     while level:
         values += len(level)
-        if values > MOST_VALUES:
-            return f"the arguments hold more than {MOST_VALUES:,} values"
-        if any(_is_huge(value) for value in level):
-            return f"the arguments hold a number of more than {LARGEST_NUMBER} bits"
-        characters += sum(len(value) for value in level if isinstance(value, str))
-        if characters > LARGEST_ARGUMENTS:
-            return f"the arguments hold more than {LARGEST_ARGUMENTS:,} characters"
-        level = [inner for value in level for inner in _within(value)]
+        if values > room.values:
+            return f"{what} hold more than {room.values:,} values"
+        if any(_is_huge(one) for one in level):
+            return f"{what} hold a number of more than {LARGEST_NUMBER} bits"
+        texts = [one for one in level if isinstance(one, str)]
+        characters += sum(len(text) for text in texts)
+        if characters > room.characters:
+            return f"{what} hold more than {room.characters:,} characters"
+        swollen += sum(swelling(text) for text in texts)
+        if swollen > room.swelling:
+            return f"{what} hold more than {room.swelling:,} characters that swell when resolved"
+        inner = chain.from_iterable(_within(one) for one in level)
+        level = list(islice(inner, room.values - values + 1))
         depth += 1
-        if level and depth > DEEPEST:
-            return f"the arguments are nested deeper than {DEEPEST} levels"
+        if level and depth > room.levels:
+            return f"{what} are nested deeper than {room.levels} levels"
     return ""
 
 
@@ -64,7 +93,9 @@ def _is_huge(value: object) -> bool:
 
 
 def _within(value: object) -> Iterable[object]:
+    if isinstance(value, BaseModel):
+        value = value.__dict__
     if isinstance(value, dict):
         found = cast("dict[object, object]", value)
-        return (*found.keys(), *found.values())
-    return cast("list[object]", value) if isinstance(value, list) else ()
+        return chain(found.keys(), found.values())
+    return cast("Iterable[object]", value) if isinstance(value, (list, tuple)) else ()

@@ -160,34 +160,6 @@ PATTERNS: tuple[PatternRule, ...] = (
     ),
 )
 
-TEST_NAMES = re.compile(
-    r"""(?m)^[ \t]*(?:async[ ]+)?def[ ]+(test\w*)"""
-    r"""|^[ \t]*(?:it|test|describe|specify|scenario)(?:\.each\([^\n]{0,200}?\))?"""
-    r"""[ (]+["'`]([^"'`\n]+)"""
-    r"""|^func[ ]+((?:Test|Fuzz|Benchmark)\w*)"""
-    r"""|(?:@(?:\w+\.)*|^[ \t]*\[)(?:Test|ParameterizedTest|TestMethod|Fact|Theory)\b[^\n]*\n"""
-    r"""(?:[ \t]*[@\[][^\n]*\n){0,4}[ \t]*(?:[\w<>\[\]]+[ ]+){0,5}(\w+)[ ]*\("""
-    r"""|\#\[(?:\w+::)*test\][^\n]*\n(?:[ \t]*\#\[[^\n]*\n){0,4}"""
-    r"""[ \t]*(?:pub[ ]+|async[ ]+)*fn[ ]+(\w+)"""
-)
-"""Names of tests in Python, JavaScript and Ruby, Go, Java and C#, Rust."""
-TEST_MARKS = (
-    *(
-        "def test",
-        "test(",
-        "test ",
-        "test.",
-        "it(",
-        "it ",
-        "it.",
-        "describe",
-        "specify",
-        "scenario",
-    ),
-    *("func Test", "func Fuzz", "func Benchmark", "Test", "Fact", "Theory", "test]"),
-)
-"""Text without any of these holds no such name."""
-
 SQL_TEXT = re.compile(
     r"(?is)\b(?:select\b.{1,400}?\bfrom|insert\s+into|update\b.{1,200}?\bset|delete\s+from"
     r"|where\b.{1,100}?(?:=|\bin\b|\blike\b)|(?:create|alter|drop)\s+table)\b"

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from pydantic import JsonValue
 
+from crews.safety.composing import nfkc
 from crews.safety.values import (
     TooDeep,
     addresses,
@@ -255,7 +255,7 @@ def _echoes(leaf: str, given: set[str], least: int = 3) -> bool:
 
 
 def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(nfkc(text).casefold().split())
 
 
 def secret_texts(text: str, fields: Sequence[str]) -> frozenset[str]:

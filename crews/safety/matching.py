@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from crews.safety.action import Action, FileChange, Finding, Standing
 from crews.safety.changed import changed_lines, lines_of
@@ -27,21 +27,33 @@ MAX_TEXT = 1_000_000
 """Characters after which text is not searched any more, but taken to match (a restricting rule)."""
 
 
-def matches(rule: Rule, action: Action, standing: Standing, findings: tuple[Finding, ...]) -> bool:
-    """Does every condition of the rule hold? The cheap ones are asked first.
+def speaking(
+    rules: Iterable[Rule], action: Action, standing: Standing, findings: tuple[Finding, ...]
+) -> tuple[Rule, ...]:
+    """The rules of which every condition holds. The cheap ones are asked first.
 
     Raises:
-        ValueError: A glob, pattern or category of the rule is none.
+        ValueError: A glob, pattern or category of a rule is none.
         re.error: A pattern cannot be compiled.
     """
-    loosens = rule.ruling == "allow"
+    seen = _Seen(action, standing)
+    return tuple(rule for rule in rules if _matches(rule, action, standing, findings, seen))
+
+
+def _matches(
+    rule: Rule, action: Action, standing: Standing, findings: tuple[Finding, ...], seen: _Seen
+) -> bool:
+    when, loosens = rule.when, rule.ruling == "allow"
     return (
-        _who_and_what(rule.when, action, loosens=loosens)
-        and _labels(rule.when, action, loosens=loosens)
-        and _figures(rule.when, action, standing, loosens=loosens)
-        and _paths(rule.when, action, loosens=loosens)
-        and _owners(rule.when, action, standing, loosens=loosens)
-        and _content(rule.when, action, findings, loosens=loosens)
+        _who_and_what(when, action, loosens=loosens)
+        and (not when.labels or _labels(when, action, loosens=loosens))
+        and (
+            (when.cost_above is None and when.confidence_below is None)
+            or _figures(when, action, standing, loosens=loosens)
+        )
+        and (not when.path or _paths(when, seen.paths, loosens=loosens))
+        and (not when.owners or _owners(when, seen.owners, loosens=loosens))
+        and (not when.content or _content(when, findings, seen, loosens=loosens))
     )
 
 
@@ -65,8 +77,6 @@ def _effects(named: tuple[Effect, ...], action: Action, *, loosens: bool) -> boo
 
 
 def _labels(when: Match, action: Action, *, loosens: bool) -> bool:
-    if not when.labels:
-        return True
     held = action.provenance.labels
     return held.issuperset(when.labels) if loosens else not held.isdisjoint(when.labels)
 
@@ -82,51 +92,77 @@ def _figures(when: Match, action: Action, standing: Standing, *, loosens: bool) 
     return action.confidence is not None and not action.confidence >= when.confidence_below
 
 
-def _owners(when: Match, action: Action, standing: Standing, *, loosens: bool) -> bool:
+def _owners(when: Match, held: tuple[tuple[str, ...], ...], *, loosens: bool) -> bool:
     """Does one of the globs name an owner of a path; where it loosens, of each path?"""
-    if not when.owners:
-        return True
-    globs = [glob.casefold() for glob in when.owners]
-    held = [
-        any(fnmatchcase(o.casefold(), glob) for o in standing.owners.of(path) for glob in globs)
-        for path in touched(action)
-    ]
-    return bool(held) and (all(held) if loosens else any(held))
+    globs = _without_case(when.owners)
+    named = [any(fnmatchcase(o, glob) for o in owners for glob in globs) for owners in held]
+    return bool(named) and (all(named) if loosens else any(named))
 
 
-def _paths(when: Match, action: Action, *, loosens: bool) -> bool:
-    if not when.path:
-        return True
-    paths = touched(action)
+@lru_cache(maxsize=512)
+def _without_case(globs: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(glob.casefold() for glob in globs)
+
+
+def _paths(when: Match, paths: tuple[str, ...], *, loosens: bool) -> bool:
     if loosens:
         return bool(paths) and all(covered(when.path, path) for path in paths)
     return any(covered(when.path, path, loosely=True) for path in paths)
 
 
-def _content(when: Match, action: Action, findings: tuple[Finding, ...], *, loosens: bool) -> bool:
-    if not when.content:
-        return True
-    categories = {entry for entry in when.content if not entry.startswith(REGEX)}
-    patterns = tuple(e.removeprefix(REGEX) for e in when.content if e.startswith(REGEX))
+def _content(when: Match, findings: tuple[Finding, ...], seen: _Seen, *, loosens: bool) -> bool:
+    categories, patterns = _sorted_out(when.content)
+    found = {finding.category for finding in findings} if categories or loosens else set[str]()
+    if loosens:
+        named = found <= categories and any(not finding.stated for finding in findings)
+        return named or any(_covers(pattern, seen.action) for pattern in patterns)
+    return not found.isdisjoint(categories) or any(seen.holds(pattern) for pattern in patterns)
+
+
+@lru_cache(maxsize=512)
+def _sorted_out(content: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Categories, and patterns. Raises ValueError for a category that is none."""
+    categories = frozenset(entry for entry in content if not entry.startswith(REGEX))
     if unknown := categories.difference(CONTENT_CATEGORIES):
         raise ValueError(f"There is no content category {', '.join(sorted(unknown))}.")
-    found = {finding.category for finding in findings}
-    if loosens:
-        seen = any(not finding.stated for finding in findings)
-        named = seen and found <= categories
-        return named or any(_covers(pattern, action) for pattern in patterns)
-    return bool(found & categories) or any(_occurs(pattern, action) for pattern in patterns)
+    return categories, tuple(e.removeprefix(REGEX) for e in content if e.startswith(REGEX))
 
 
-def _occurs(pattern: str, action: Action) -> bool:
-    """Is the pattern anywhere in the command, the changed lines or the arguments?"""
-    search = _compiled(pattern).search
-    seen = 0
-    for text in _texts(action):
-        seen += len(text)
-        if seen > MAX_TEXT or any(search(part) for part in _windows(text)):
-            return True
-    return False
+class _Seen:
+    """An action, with what several rules ask of it worked out once, and only if one asks."""
+
+    def __init__(self, action: Action, standing: Standing) -> None:
+        self.action = action
+        self._standing = standing
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that it touches."""
+        return touched(self.action)
+
+    @cached_property
+    def owners(self) -> tuple[tuple[str, ...], ...]:
+        """The owners of each path, without case."""
+        of = self._standing.owners.of
+        return tuple(tuple(owner.casefold() for owner in of(path)) for path in self.paths)
+
+    def holds(self, pattern: str) -> bool:
+        """Is the pattern anywhere in the command, the changed lines or the arguments?"""
+        search = _compiled(pattern).search
+        parts, is_long = self._laid_out
+        return is_long or any(map(search, parts))
+
+    @cached_property
+    def _laid_out(self) -> tuple[tuple[str, ...], bool]:
+        """Their text in pieces; and is there more than is looked through, so that every pattern is taken to match?"""
+        parts: list[str] = []
+        seen = 0
+        for text in _texts(self.action):
+            seen += len(text)
+            if seen > MAX_TEXT:
+                return (), True
+            parts += _windows(text)
+        return tuple(dict.fromkeys(parts)), False
 
 
 def _covers(pattern: str, action: Action) -> bool:

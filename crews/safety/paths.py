@@ -81,7 +81,17 @@ def covered(globs: Iterable[str], path: str, *, loosely: bool = False) -> bool:
         return EVERYTHING in patterns
     if _spec(patterns).match_file(plain):
         return True
-    return loosely and _spec(tuple(g.casefold() for g in patterns)).match_file(folded(path))
+    if not loosely:
+        return False
+    forgiving, loose = folded(path), _without_case(patterns)
+    if (forgiving, loose) == (plain, patterns):
+        return False  # just looked at
+    return _spec(loose).match_file(forgiving)
+
+
+@lru_cache(maxsize=512)
+def _without_case(globs: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(glob.casefold() for glob in globs)
 
 
 @lru_cache(maxsize=512)

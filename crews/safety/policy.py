@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from crews.safety import aiming, autonomy
 from crews.safety.action import STRICTNESS, Action, Finding, Standing, Verdict
-from crews.safety.matching import matches, touched
+from crews.safety.matching import speaking, touched
 from crews.safety.paths import EVERYTHING, covered, escapes, in_git, meets
 from crews.safety.sensitivity import findings as sensitive
 from crews.safety.stating import owned, stated
@@ -40,9 +40,9 @@ def _judged(policy: PolicySpec, action: Action, standing: Standing) -> Verdict:
         if reason := refusal(action, standing):
             return Verdict("deny", name, reason, rules=(name,))
     found = _findings(policy, action, standing)
-    speaking = tuple(r for r in policy.rules if matches(r, action, standing, found))
-    opinions = tuple(_opinion(rule, action) for rule in speaking)
-    if not any(rule.ruling == "allow" for rule in speaking):
+    rules = speaking(policy.rules, action, standing, found)
+    opinions = tuple(_opinion(rule, action) for rule in rules)
+    if not any(rule.ruling == "allow" for rule in rules):
         opinions += (_default(action, standing),)
     opinions += tuple(_Opinion("ask", *asked) for asked in aiming.questions(action, standing))
     verdict = replace(_strictest(opinions, found), owners=_owners(action, standing))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import cast
 
-MAX_PARSED = 300_000
-"""Characters beyond which a file is not parsed but judged as plain text."""
+from crews.safety.python_parts import Parsed
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -31,26 +30,13 @@ class PythonCode:
     """Line and fixed parts of every string that is put together from parts."""
 
 
-def parse(source: str) -> ast.Module | None:
-    """The tree; None where the text is no Python of this version, or too much to parse."""
-    if len(source) > MAX_PARSED:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def read(tree: ast.Module, lines: frozenset[int]) -> PythonCode:
-    """What the tree says at these lines; only the parts that touch them are visited."""
+def read(parsed: Parsed, lines: frozenset[int]) -> PythonCode:
+    """What the statements say at these lines; only the parts that touch them are visited."""
     wanted: set[int] = set(lines)
     docstrings: set[int] = set()
     calls: list[tuple[int, str]] = []
     built: list[tuple[int, str]] = []
-    aliases = _aliases(tree)
-    for statement in _statements(tree, lines):
+    for statement in _statements(parsed.tree, lines):
         head = _head(statement)
         if isinstance(statement, _SCOPES) or not lines.isdisjoint(head):
             wanted.update(head)
@@ -58,7 +44,7 @@ def read(tree: ast.Module, lines: frozenset[int]) -> PythonCode:
             docstrings.update(head)
         elif not lines.isdisjoint(head):
             for node in _expressions(statement):
-                calls += _call(node, aliases)
+                calls += _call(node, parsed.aliases)
                 built += _built(node)
     return PythonCode(frozenset(wanted), frozenset(docstrings), tuple(calls), tuple(built))
 
@@ -78,7 +64,13 @@ def _statements(tree: ast.Module, lines: frozenset[int]) -> Iterator[ast.stmt]:
 
 
 def _inner(node: ast.AST) -> Iterator[ast.AST]:
-    return chain.from_iterable(_nodes(getattr(node, name, None)) for name in _BLOCKS)
+    return chain.from_iterable(_nodes(getattr(node, name)) for name in _blocks(type(node)))
+
+
+@cache
+def _blocks(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Which of its fields hold blocks."""
+    return tuple(name for name in _BLOCKS if name in kind._fields)
 
 
 def _nodes(value: object) -> Iterator[ast.AST]:
@@ -115,20 +107,6 @@ def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(statement):
         if name not in _BLOCKS:
             yield from chain.from_iterable(ast.walk(node) for node in _nodes(value))
-
-
-def _aliases(tree: ast.Module) -> dict[str, str]:
-    """Local name -> full dotted name, for the imports at the top of the file."""
-    names: dict[str, str] = {}
-    for node in tree.body:
-        match node:
-            case ast.Import():
-                names |= {a.asname: a.name for a in node.names if a.asname}
-            case ast.ImportFrom(module=str(module)):
-                names |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
-            case _:
-                pass
-    return names
 
 
 def _call(node: ast.AST, aliases: Mapping[str, str]) -> Iterator[tuple[int, str]]:

@@ -23,6 +23,10 @@ class Shape:
     """The pattern begins with the needle, so it is tried there and nowhere else."""
 
 
+SHORTEST = 8
+"""Characters of the shortest text with a secret's shape: `://:abc@`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spot:
     """Where a secret-shaped text was found."""
@@ -34,12 +38,13 @@ class Spot:
 
 def shaped(text: str) -> Iterator[Spot]:
     """Every secret-shaped part of the text, shape by shape; parts may overlap."""
+    if len(text) < SHORTEST:
+        return
     lower = _lower(text)
     for shape in SHAPES:
-        if any(needle in lower for needle in shape.needles):
-            group = "s" if "s" in shape.pattern.groupindex else 0
-            for match in _matches(shape, text, lower):
-                yield Spot(shape.name, match.start(group), match.end(group))
+        group = "s" if "s" in shape.pattern.groupindex else 0
+        for match in _matches(shape, text, lower):
+            yield Spot(shape.name, match.start(group), match.end(group))
 
 
 def _lower(text: str) -> str:
@@ -52,7 +57,8 @@ def _lower(text: str) -> str:
 
 def _matches(shape: Shape, text: str, lower: str) -> Iterator[re.Match[str]]:
     if not shape.at_needle:
-        yield from shape.pattern.finditer(text)
+        if any(needle in lower for needle in shape.needles):
+            yield from shape.pattern.finditer(text)
         return
     for needle in shape.needles:
         at = lower.find(needle)
@@ -75,6 +81,14 @@ _NAMES = (
 _MIXED = r"(?=[^\"'\s]{0,200}[0-9])(?=[^\"'\s]{0,200}[A-Za-z])"
 """A letter and a digit soon: keeps plain words and names out."""
 
+_DIGIT_SOON = r"(?=[A-Za-z_.+/-]{0,60}[0-9])"
+_SERVICES = (
+    "gsk_ xai- pplx- tvly- pcsk_ lsv2_pt_ lsv2_sk_ glsa_ glc_ NRAK- sntrys_ sntryu_ lin_api_ ntn_ figd_ PMAK- "
+    "dp.pt. dp.st. dp.ct. dp.sa. nfp_ sbp_ pscale_tkn_ pscale_pw_ pscale_oauth_ fo1_ fm2_ rubygems_ ATATT3 "
+    "ATCTT3 dt0c01. sq0atp- sq0csp- CCIPAT_ pul- shippo_live_ duffel_live_ sgp_ dnkey- api_org_"
+)
+"""Beginnings of the keys of services that have given them one of their own."""
+
 SHAPES: tuple[Shape, ...] = (
     _shape(
         "private-key",
@@ -83,78 +97,128 @@ SHAPES: tuple[Shape, ...] = (
         r"[A-Za-z0-9+/=\s:,.\\()-]{0,8000}?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"|(?:(?:\r?\n|\\r?\\n)(?:(?:Proc-Type|DEK-Info|Comment)[^\n]{0,100}|[A-Za-z0-9+/=]{0,200}))"
         r"{0,400})",
+        at_needle=True,
     ),
-    _shape("age-key", "age-secret-key-", r"(?i:AGE-SECRET-KEY-1[A-Z0-9]{40,70})"),
+    _shape(
+        "age-key",
+        "age-secret-key-",
+        r"(?i:AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{40,120})",
+        at_needle=True,
+    ),
     _shape(
         "aws-key",
         "akia asia abia acca",
         _EDGE + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])",
+        at_needle=True,
     ),
+    _shape("aws-key", "absk", _EDGE + r"ABSK[A-Za-z0-9+/]{100,280}={0,2}", at_needle=True),
     _shape(
         "aws-secret",
         "aws",
         r"(?i)aws.{0,30}?(?:secret|sk|key).{0,20}?[\"'=:\s]"
         r"(?P<s>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+        at_needle=True,
     ),
-    _shape("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", _EDGE + r"gh[pousr]_[A-Za-z0-9]{30,255}"),
-    _shape("github-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{22,255}"),
+    _shape(
+        "github-token",
+        "ghp_ gho_ ghu_ ghs_ ghr_",
+        _EDGE + r"gh[pousr]_[A-Za-z0-9]{30,255}",
+        at_needle=True,
+    ),
+    _shape("github-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{22,255}", at_needle=True),
     _shape(
         "gitlab-token",
-        "glpat- glptt- gldt- glrt-",
-        r"gl(?:pat|ptt|dt|rt)-[A-Za-z0-9_.-]{20,60}",
+        "glpat- glptt- gldt- glrt- glrtr- gloas- glcbt- glimt- glft- glsoat- glffct- glagent- glwt-",
+        r"gl(?:pat|ptt|dt|rtr?|oas|cbt|imt|ft|soat|ffct|agent|wt)-[A-Za-z0-9_.-]{20,300}",
+        at_needle=True,
     ),
-    _shape("slack-token", "xox xapp-", r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}"),
+    _shape(
+        "slack-token", "xox xapp-", r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}", at_needle=True
+    ),
     _shape(
         "slack-webhook",
         "hooks.slack.com",
-        r"hooks\.slack\.com/(?:services|workflows)/[\w/-]{20,200}",
+        r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w/-]{20,200}",
+        at_needle=True,
     ),
     _shape(
         "stripe-key",
-        "_live_ _test_ whsec_",
-        _EDGE + r"(?:(?:sk|rk)_(?:live|test)|whsec)_[A-Za-z0-9]{16,250}",
+        "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_ whsec_",
+        _EDGE + r"(?:(?:sk|rk)_(?:live|test|prod)|whsec)_[A-Za-z0-9]{16,250}",
+        at_needle=True,
     ),
-    _shape("anthropic-key", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,250}"),
+    _shape("anthropic-key", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,250}", at_needle=True),
     _shape(
         "openai-key",
         "sk-",
         _EDGE + r"sk-(?!ant-)(?:[a-z]+-)?(?=[A-Za-z_-]{0,60}[0-9])[A-Za-z0-9_-]{24,250}",
+        at_needle=True,
     ),
-    _shape("google-key", "aiza", _EDGE + r"AIza[A-Za-z0-9_-]{35}"),
+    _shape("google-key", "aiza", _EDGE + r"AIza[A-Za-z0-9_-]{35}", at_needle=True),
     _shape(
         "google-oauth",
         "gocspx- ya29.",
         r"(?:GOCSPX-[A-Za-z0-9_-]{20,60}|ya29\.[A-Za-z0-9_-]{20,500})",
+        at_needle=True,
     ),
-    _shape("npm-token", "npm_", _EDGE + r"npm_[A-Za-z0-9]{36}"),
-    _shape("pypi-token", "pypi-", _EDGE + r"pypi-AgE[A-Za-z0-9_-]{50,500}"),
-    _shape("sendgrid-key", "sg.", _EDGE + r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}"),
-    _shape("twilio-key", "sk ac", _EDGE + r"(?:SK|AC)[0-9a-f]{32}(?![0-9a-z])"),
-    _shape("digitalocean-token", "_v1_", _EDGE + r"do[opr]_v1_[a-f0-9]{64}"),
-    _shape("huggingface-token", "hf_", _EDGE + r"hf_[A-Za-z0-9]{30,60}"),
-    _shape("databricks-token", "dapi", _EDGE + r"dapi[a-f0-9]{32}(?:-\d)?"),
-    _shape("shopify-token", "shp", _EDGE + r"shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32}"),
+    _shape("npm-token", "npm_", _EDGE + r"npm_[A-Za-z0-9]{36}", at_needle=True),
+    _shape("pypi-token", "pypi-", _EDGE + r"pypi-AgE[A-Za-z0-9_-]{50,500}", at_needle=True),
+    _shape(
+        "sendgrid-key",
+        "sg.",
+        _EDGE + r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}",
+        at_needle=True,
+    ),
+    _shape("twilio-key", "sk ac", _EDGE + r"(?:SK|AC)[0-9a-f]{32}(?![0-9a-z])", at_needle=True),
+    _shape(
+        "digitalocean-token",
+        "doo_v1_ dop_v1_ dor_v1_",
+        _EDGE + r"do[opr]_v1_[a-f0-9]{64}",
+        at_needle=True,
+    ),
+    _shape("huggingface-token", "hf_", _EDGE + r"hf_[A-Za-z0-9]{30,60}", at_needle=True),
+    _shape("databricks-token", "dapi", _EDGE + r"dapi[a-f0-9]{32}(?:-\d)?", at_needle=True),
+    _shape(
+        "shopify-token",
+        "shpat_ shpca_ shppa_ shpss_",
+        _EDGE + r"shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32}",
+        at_needle=True,
+    ),
     _shape("telegram-token", ":aa", r"(?<!\d)\d{8,10}:AA[A-Za-z0-9_-]{32,34}(?![A-Za-z0-9_-])"),
-    _shape("vault-token", "hvs. hvb.", _EDGE + r"hv[sb]\.[A-Za-z0-9_-]{24,250}"),
+    _shape("vault-token", "hvs. hvb.", _EDGE + r"hv[sb]\.[A-Za-z0-9_-]{24,250}", at_needle=True),
+    _shape("docker-token", "dckr_", _EDGE + r"dckr_[a-z]{3}_[A-Za-z0-9_-]{20,100}", at_needle=True),
+    _shape(
+        "service-token",
+        _SERVICES,
+        _EDGE
+        + rf"(?:{'|'.join(map(re.escape, _SERVICES.split()))})"
+        + _DIGIT_SOON
+        + r"[\w.+/=-]{20,400}",
+        at_needle=True,
+    ),
     _shape(
         "azure-key",
-        "accountkey= sharedaccesskey= sig=",
+        "accountkey= sharedaccesskey= ?sig= &sig=",
         r"(?i)(?:accountkey|sharedaccesskey|[?&]sig)=(?P<s>[A-Za-z0-9+/%]{40,100}={0,2})",
+        at_needle=True,
     ),
     _shape(
         "jwt",
         "eyj",
         _EDGE + r"eyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{10,2000}",
+        at_needle=True,
     ),
     _shape(
         "url-password",
         "://",
-        r"(?<=://)[^\s:/@\"'\[\]]{0,100}:(?P<s>[^\s/@\"'\[\]{}$<>]{3,200})@",
+        r"://[^\s:/@\"'\[\]]{0,100}:(?P<s>[^\s/@\"'\[\]{}$<>]{3,200})@",
+        at_needle=True,
     ),
     _shape(
         "authorization",
         "bearer basic",
         r"(?i)\b(?:bearer|basic)\s+" + _MIXED + r"(?P<s>[A-Za-z0-9+/=_.~-]{16,4000})",
+        at_needle=True,
     ),
     _shape(
         "password",

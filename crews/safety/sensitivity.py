@@ -19,14 +19,14 @@ from crews.safety.content_rules import (
     COMMANDS,
     PATTERNS,
     SQL_TEXT,
-    TEST_MARKS,
-    TEST_NAMES,
     CallRule,
     PatternRule,
 )
+from crews.safety.named_tests import named_tests
 from crews.safety.path_rules import PROSE, categories
 from crews.safety.paths import folded
-from crews.safety.python_code import PythonCode, parse, read
+from crews.safety.python_code import PythonCode, read
+from crews.safety.python_parts import parse_at
 from crews.safety.secret_shapes import shaped
 from crews.safety.wording import BESIDE, CHANGED, HEADER, Place, by_words
 from crews.teams.spec import CONTENT_CATEGORIES
@@ -133,8 +133,8 @@ def _pairs(lines: tuple[str, ...], numbers: Iterable[int]) -> tuple[tuple[int, s
 def _python(change: FileChange, near: frozenset[int]) -> PythonCode | None:
     if not change.after or not near or not change.path.lower().endswith(_PYTHON):
         return None
-    tree = parse(change.after)
-    return read(tree, near) if tree is not None else None
+    parsed = parse_at(change.after, near)
+    return read(parsed, near) if parsed is not None else None
 
 
 def _statements_of(code: PythonCode, diff: LineDiff) -> frozenset[int]:
@@ -205,19 +205,11 @@ def _secrets(path: str, lines: Lines) -> Iterator[Finding]:
 
 def _removed_tests(changes: tuple[FileChange, ...]) -> Iterator[Finding]:
     """Tests that are in no file any more, wherever they were moved to."""
-    before = [(change.path, test) for change in changes for test in _tests(change.before)]
-    kept = {name for change in changes if before for name, _ in _tests(change.after)}
+    before = [(change.path, test) for change in changes for test in named_tests(change.before)]
+    kept = {name for change in changes if before for name, _ in named_tests(change.after)}
     for path, (name, line) in before:
         if name not in kept:
             yield Finding("tests_removed", path, line, f"the test `{name}` is gone")
-
-
-@lru_cache(maxsize=64)
-def _tests(text: str | None) -> tuple[tuple[str, int], ...]:
-    if not text or not any(mark in text for mark in TEST_MARKS):
-        return ()
-    found = ((m, next(g for g in m.groups() if g)) for m in TEST_NAMES.finditer(text))
-    return tuple((name, text.count("\n", 0, m.start()) + 1) for m, name in found)
 
 
 def _of_command(command: str) -> Iterator[Finding]:

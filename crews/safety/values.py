@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import JsonValue
 
+from crews.safety.composing import is_heavy, nfkc
+
 _AROUND: Final = "\"'`“”‘’«»‹›()[]{}<>,;:!?.…*_|"
 _HOST = r"(?:[^\W_](?:[\w-]{0,62})\.){1,12}[^\W\d_][\w-]{1,62}"
 _EMAIL = re.compile(rf"[\w.+%'-]{{1,64}}@{_HOST}")
@@ -89,6 +91,8 @@ def ambiguous(value: str) -> bool:
     """Could other software read this as another text than it seems to be?"""
     if value.isascii():
         return any((ord(c) < 32 and c not in "\n\t\r") or ord(c) == 127 for c in value)
+    if is_heavy(value):
+        return True
     composed = unicodedata.normalize("NFC", value)
     if unicodedata.normalize("NFKC", value) != composed:
         return True
@@ -128,14 +132,14 @@ def unnumbered(text: str) -> str:
 
 def pieces(text: str) -> tuple[str, ...]:
     """The text's pieces in their usual form, in order."""
-    found = (piece(part) for part in unicodedata.normalize("NFKC", text).split())
+    found = (piece(part) for part in nfkc(text).split())
     return tuple(part for part in found if part)
 
 
 def words(text: str) -> tuple[str, ...]:
     """The text's runs of letters and digits, without case; an address or a path is one word, not many."""
     found: list[str] = []
-    for part in unicodedata.normalize("NFKC", text).casefold().split():
+    for part in nfkc(text).casefold().split():
         bare = _bare(part)
         found += (piece(part),) if _STRUCTURED.search(bare) else re.findall(r"\w+", bare)
     return tuple(found)
@@ -148,7 +152,7 @@ def only_words(value: str) -> bool:
 
 def addresses(text: str) -> Iterator[str]:
     """Every mail address, link and host inside a text, in its usual form; of a link its host, too."""
-    seen = unicodedata.normalize("NFKC", text).replace("。", ".")
+    seen = nfkc(text).replace("。", ".")
     for spelling in dict.fromkeys((seen, _UNSEEN.sub("", seen), _UNSEEN.sub(" ", seen))):
         for match in _ADDRESS.finditer(spelling):
             found = match[0].rstrip(_AROUND + "/") or match[0]
@@ -159,7 +163,7 @@ def addresses(text: str) -> Iterator[str]:
 
 def figures(text: str) -> Iterator[str]:
     """Every number inside a text, in its usual form."""
-    for match in _FREE_NUMBER.finditer(unicodedata.normalize("NFKC", text)):
+    for match in _FREE_NUMBER.finditer(nfkc(text)):
         if (found := number(match[0])) is not None:
             yield _figure(found)
 

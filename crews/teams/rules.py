@@ -85,6 +85,10 @@ def _effective(sheet: Sheet, path: Path, rule: JsonValue) -> None:
     if ruling == "allow" and not sub(rule, "when") and not _given(sheet, (*path, "when")):
         place = sheet.place(*path, "ruling")
         sheet.source.warning(place, "this rule allows every action", "say `when:` it holds")
+    if ruling == "allow" and sub(sub(rule, "when"), "confidence_below") is not None:
+        place = sheet.key(*path, "when", "confidence_below")
+        message = "this rule never holds: what an agent says of its own confidence allows nothing"
+        sheet.source.warning(place, message, "remove 'confidence_below', or ask instead of allow")
     for name in _ASKING if ruling in {"allow", "deny"} else ():
         if sub(rule, name):
             place = sheet.key(*path, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -202,45 +202,50 @@ def _tables(sheet: Sheet, slot: Slot, node: Node) -> Value:
 
 def _named(sheet: Sheet, slot: Slot, node: Node) -> Value:
     """A mapping from names of tools to mappings."""
-    if not isinstance(node, Table):
-        hint = "write the tool's name, and its keys below it"
-        slot.error(node, f"'{slot.name}' must be a mapping from names, not {noun(node)}", hint)
-        return NOTHING
-    result: dict[str, JsonValue] = {}
-    for entry in node.entries:
-        name = str(entry.key.value)
-        path = (*slot.path, name)
-        sheet.keys[path], sheet.places[path] = entry.key.place, entry.value.place
-        if not re.match(TOOL_PATTERN, name):
-            slot.source.error(entry.key.place, f"'{name[:80]}' cannot be a tool's name",
-                              "write what the tool calls itself, or module:Class")  # fmt: skip
-        inner = Slot(slot.source, slot.key, name, path, slot.places)
-        if not filled(entry.value):
-            hint = f"give it one of the keys {', '.join(slot.key.fields)}"
-            slot.source.error(entry.key.place, f"'{name[:80]}' is empty", hint)
-        elif not isinstance(found := _table(sheet, inner, entry.value), Nothing):
-            result[name] = found
-    return result
+    hint = "write the tool's name, and its keys below it"
+    empty = f"give it one of the keys {', '.join(slot.key.fields)}"
+    return _by_name(sheet, slot, node, _Kind("names", hint, empty, _check_tool, _table))
 
 
 def _lists(sheet: Sheet, slot: Slot, node: Node) -> Value:
     """A mapping from names to lists of mappings."""
+    hint = "write a name, and the list below it"
+    empty = f"list at least one, with the keys {', '.join(slot.key.fields)}"
+    return _by_name(sheet, slot, node, _Kind("names to lists", hint, empty, _check_name, _tables))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What stands below each name of a mapping, and what is said where it does not."""
+
+    wanted: str
+    hint: str
+    empty: str
+    check: Callable[[Source, Entry], None]
+    read: Callable[[Sheet, Slot, Node], Value]
+
+
+def _by_name(sheet: Sheet, slot: Slot, node: Node, kind: _Kind) -> Value:
     if not isinstance(node, Table):
-        hint = "write a name, and the list below it"
-        slot.error(
-            node, f"'{slot.name}' must be a mapping from names to lists, not {noun(node)}", hint
-        )
+        what = f"'{slot.name}' must be a mapping from {kind.wanted}, not {noun(node)}"
+        slot.error(node, what, kind.hint)
         return NOTHING
     result: dict[str, JsonValue] = {}
     for entry in node.entries:
         name = str(entry.key.value)
         path = (*slot.path, name)
         sheet.keys[path], sheet.places[path] = entry.key.place, entry.value.place
-        _check_name(slot.source, entry)
+        kind.check(slot.source, entry)
         inner = Slot(slot.source, slot.key, name, path, slot.places)
         if not filled(entry.value):
-            hint = f"list at least one, with the keys {', '.join(slot.key.fields)}"
-            slot.source.error(entry.key.place, f"'{name[:80]}' is empty", hint)
-        elif not isinstance(found := _tables(sheet, inner, entry.value), Nothing):
+            slot.source.error(entry.key.place, f"'{name[:80]}' is empty", kind.empty)
+        elif not isinstance(found := kind.read(sheet, inner, entry.value), Nothing):
             result[name] = found
     return result
+
+
+def _check_tool(source: Source, entry: Entry) -> None:
+    name = str(entry.key.value)
+    if not re.match(TOOL_PATTERN, name):
+        source.error(entry.key.place, f"'{name[:80]}' cannot be a tool's name",
+                     "write what the tool calls itself, or module:Class")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sys
 from pathlib import Path
 
 from crews.errors import WorkspaceError
@@ -64,7 +65,7 @@ def _check(base: Path, manifest: Manifest, old: Path) -> None:
     """What is not byte for byte what was copied then would make another beginning."""
     found = {
         path: CopiedFile(sha256=state.sha256, mode=state.mode)
-        for path, state in states(base, walk(base, no_rules())).items()
+        for path, state in states(base, walk(base, no_rules(), most=sys.maxsize)).items()
     }
     if found != manifest.files:
         paths = found.keys() | manifest.files.keys()

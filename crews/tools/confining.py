@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crews.safety.paths import EVERYTHING, covered, meets
+from crews.tools import growth
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.ignore import default_rules
 from crews.tools.paths import TEMP_PREFIX, remove, status_of, write_bytes
-from crews.tools.tree import FileState, content_of, states, walk
+from crews.tools.tree import MOST_FILES, FileState, content_of, states, walk
 from crews.tools.workspace import Workspace
 
 COPY = "command-"
@@ -101,7 +102,7 @@ def sweep(workspace: Workspace) -> None:
 
 
 def _states(root: Path) -> dict[str, FileState]:
-    return states(root, walk(root, default_rules()))
+    return states(root, walk(root, default_rules(), most=MOST_FILES + growth.MOST_FILES))
 
 
 def _may_write(context: ToolContext, path: str) -> bool:

@@ -25,8 +25,8 @@ from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
 from crews.tools.gitfiles import git_files
 from crews.tools.ignore import default_rules
-from crews.tools.paths import is_usable, link_target, opened_file, status_of, stays_inside
-from crews.tools.tree import Found, Mode, mode_of, walk
+from crews.tools.paths import DEEPEST, is_usable, link_target, opened_file, status_of, stays_inside
+from crews.tools.tree import MOST_FILES, Found, Mode, Unwalkable, mode_of, walk
 from crews.tools.workspace import Workspace
 
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
@@ -81,6 +81,9 @@ def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspac
         stage = folder / f".copying-{secrets.token_hex(4)}"
         manifest = _fill(source, folder.resolve(), stage, limit_mb * _MIB)
         _publish(folder, stage, manifest)
+    except Unwalkable as error:
+        raise WorkspaceError(f"the folder cannot be copied: {error}", where=str(source),
+                             hint="add what is not needed to .gitignore") from error  # fmt: skip
     except (OSError, ToolError) as error:
         what = error.strerror if isinstance(error, OSError) else error
         if isinstance(error, OSError) and isinstance(error.filename, str):
@@ -191,6 +194,11 @@ def _chosen(source: Path, ours: str, skipped: dict[str, str]) -> tuple[Found, ..
 def _found(source: Path, listed: Iterable[str], skipped: dict[str, str]) -> list[Found]:
     found: list[Found] = []
     for path in listed:
+        if len(found) > MOST_FILES:
+            raise Unwalkable(f"git lists more than {MOST_FILES:,} files")
+        if path.count("/") > DEEPEST:
+            skipped[ascii(path)[1:-1]] = f"nested deeper than {DEEPEST} folders"
+            continue
         if not all(is_usable(part) for part in path.split("/")):
             skipped[ascii(path)[1:-1]] = "a name that is not copied"
             continue

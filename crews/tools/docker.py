@@ -34,8 +34,9 @@ from crews.tools.sandbox import CommandLimits, CommandResult, KilledFor, Sandbox
 from crews.tools.surroundings import SHELL, environment
 from crews.tools.watching import MIB, Watch
 
-IMAGE = "CREWS_DOCKER_IMAGE"
-"""The variable that names the image; without it the official one of the running Python."""
+IMAGE = "python:{}.{}-slim".format(*sys.version_info[:2])
+"""The official one of the running Python; where no other is set, commands run in it."""
+SETTING = "CREWS_DOCKER_IMAGE"
 LABEL = "crews.sandbox"
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 _TMP = "/tmp"  # noqa: S108 - the container's own
@@ -80,20 +81,23 @@ class Docker(Sandbox):
         return {"image": self.image, "image_id": self.digest}
 
     @classmethod
-    def found(cls) -> Docker:
+    def found(cls, image: str = "") -> Docker:
         """The backend with the engine that `DOCKER_HOST` names, or the local one.
+
+        Args:
+            image: That commands run in; empty: `IMAGE`.
 
         Raises:
             SandboxUnavailable: the package, the engine or the image is not here.
         """
-        image = os.environ.get(IMAGE) or "python:{}.{}-slim".format(*sys.version_info[:2])
+        image = image or IMAGE
         with _engine() as engine:
             try:
                 digest = str(engine.inspect_image(image)["Id"])
             except Exception as error:
                 raise SandboxUnavailable(
                     f"the engine does not have the image `{image}`: {_why(error)}",
-                    hint=f"`docker pull {image}`, or name another image in {IMAGE}.",
+                    hint=f"`docker pull {image}`, or name another image in {SETTING}.",
                 ) from error
         return cls(image, digest)
 

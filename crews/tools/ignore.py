@@ -36,6 +36,8 @@ DEFAULT_EXCLUDES: tuple[str, ...] = (
 """What tools leave behind and anybody can make again; gitwildmatch."""
 
 _RULES_LIMIT = 1024 * 1024
+_MOST_RULES = 5000
+"""Lines of a file of rules: each may be tried for every file."""
 # A glob is matched by backtracking where no linear engine is installed: few stars keep the worst
 # case small.
 _STARS_IN_NAME = 4
@@ -49,13 +51,19 @@ class Ignore:
     rules: tuple[tuple[str, GitIgnoreSpec], ...] = ()
 
     def within(self, root: Path, folder: str) -> Ignore:
-        """The rules inside `folder`; its `.gitignore`, if any, is read beneath `root`."""
+        """The rules inside `folder`; its `.gitignore`, if any, is read beneath `root`.
+
+        One that is larger than anybody would write by hand leaves out nothing.
+        """
         prefix = "" if folder == "." else folder + "/"
         try:
             text = read_bytes(root, prefix + ".gitignore", _RULES_LIMIT).decode(errors="replace")
         except ToolError:
             return self
-        return Ignore((*self.rules, (prefix, _spec(tuple(text.replace("\r\n", "\n").split("\n"))))))
+        lines = tuple(text.replace("\r\n", "\n").split("\n"))
+        if len(lines) > _MOST_RULES:
+            return self
+        return Ignore((*self.rules, (prefix, _spec(lines))))
 
     def ignores(self, path: str, *, folder: bool = False) -> bool:
         """Is this path left out? The folders above it are not looked at."""

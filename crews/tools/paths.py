@@ -27,6 +27,8 @@ READ_LIMIT = 8 * 1024 * 1024
 TEMP_PREFIX = ".crews-tmp-"
 """Files being written; they are never listed, read or copied."""
 
+DEEPEST = 200
+"""Folders inside folders that are entered, or made."""
 _PATH_BYTES = 4096
 _NAME_BYTES = 255
 _CHUNK = 1024 * 1024
@@ -73,8 +75,7 @@ def clean(path: str) -> str:
     if path.startswith("/") or re.match(r"(~|[A-Za-z]:)(/|$)", path):
         raise ToolError(f"the path {shown} is absolute; give it relative to {WORKSPACE_NAME}")
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    for part in parts:
-        _check_name(part, shown)
+    _check_parts(parts, shown)
     return "/".join(parts) or "."
 
 
@@ -83,6 +84,13 @@ def clean_file(path: str) -> str:
     if (found := clean(path)) == ".":
         raise ToolError("give the path of a file; this is the workspace itself")
     return found
+
+
+def _check_parts(parts: list[str], shown: str) -> None:
+    if len(parts) > DEEPEST:
+        raise ToolError(f"the path {shown} goes through more than {DEEPEST} folders")
+    for part in parts:
+        _check_name(part, shown)
 
 
 def _check_name(part: str, shown: str) -> None:

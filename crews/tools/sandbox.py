@@ -98,11 +98,14 @@ class Sandbox(ABC):
         """
 
 
-def choose(choice: SandboxChoice = "auto", egress: tuple[str, ...] = ()) -> Sandbox:
+def choose(
+    choice: SandboxChoice = "auto", egress: tuple[str, ...] = (), image: str = ""
+) -> Sandbox:
     """The sandbox that was asked for; `auto`: bubblewrap, else Landlock with seccomp.
 
     `egress`: hosts that commands may reach. Only bubblewrap gives a command a network of its own, in
-    which that can be held to; with any other the answer is a refusal.
+    which that can be held to; with any other the answer is a refusal. `image`: of Docker; empty:
+    the official one of the running Python.
 
     The first call of a process takes up to half a second (the proof); call it by
     `asyncio.to_thread` where that matters. A proof that held is kept for the process, one that
@@ -121,7 +124,7 @@ def choose(choice: SandboxChoice = "auto", egress: tuple[str, ...] = ()) -> Sand
     hint = INSTALL_HINT
     for name in ("bubblewrap", "landlock") if choice == "auto" else (choice,):
         try:
-            return proven(name)
+            return proven(name, image if name == "docker" else "")
         except SandboxUnavailable as refusal:
             reasons.append(f"{name}: {refusal.what}")
             hint = refusal.hint if choice != "auto" and refusal.hint else hint
@@ -144,14 +147,14 @@ def _with_egress(choice: SandboxChoice, egress: tuple[str, ...]) -> Sandbox:
 
 
 @functools.cache
-def proven(name: Backend) -> Sandbox:
+def proven(name: Backend, image: str = "") -> Sandbox:
     """The backend of that name once it has held; asked again, the same one (a refusal is not kept).
 
     Raises:
         SandboxUnavailable: it is not here, or it let something through.
     """
     reasons: list[str] = []
-    for candidate in _candidates(name):
+    for candidate in _candidates(name, image):
         if not (reason := _in_a_thread(candidate)):
             return candidate
         if reason not in reasons:
@@ -159,7 +162,7 @@ def proven(name: Backend) -> Sandbox:
     raise SandboxUnavailable("; ".join(reasons))
 
 
-def _candidates(name: Backend) -> Iterator[Sandbox]:
+def _candidates(name: Backend, image: str) -> Iterator[Sandbox]:
     """The ways in which a backend can work, the strongest first."""
     if name == "bubblewrap":
         from crews.tools.bubblewrap import Bubblewrap
@@ -168,7 +171,7 @@ def _candidates(name: Backend) -> Iterator[Sandbox]:
     elif name == "docker":
         from crews.tools.docker import Docker
 
-        yield Docker.found()
+        yield Docker.found(image)
     else:
         from crews.tools.landlock import Landlock
 

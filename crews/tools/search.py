@@ -94,7 +94,7 @@ class Search(Tool[SearchArgs]):
 def found(args: SearchArgs, workspace: Workspace) -> str:
     """The whole answer. Raises ToolError for a pattern that is wrong or takes too long."""
     pattern = compiled(args)
-    files = workspace.list(args.path, args.glob)
+    files = workspace.list(args.path, args.glob, largest=LARGEST_FILE)
     wide = widened(pattern, ignore_case=args.ignore_case)
     if wide is not None and (rg := shutil.which("rg")):
         files = _candidates(rg, wide, args.ignore_case, workspace.root, files)
@@ -223,8 +223,8 @@ def _matched(
         clock.cancel()
     if process.returncode != 0:
         raise ToolError(
-            f"the search did not end within {CPU_SECONDS} s; give a simpler pattern (no repetition "
-            "inside a repetition), or a narrower path or glob"
+            f"the search did not end within {CPU_SECONDS} s, or needed too much memory; give a simpler "
+            "pattern (no repetition inside a repetition), or a narrower path or glob"
         )
     return _Answer.validate_json(answer)
 

@@ -16,6 +16,7 @@ from crews.safety.known import Declared
 from crews.teams.spec import Effect
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.confining import Confined, confined
+from crews.tools.growth import take_back
 from crews.tools.paths import WORKSPACE_NAME
 from crews.tools.residue import clear, version_control_in
 from crews.tools.sandbox import INSTALL_HINT, CommandLimits, CommandResult, KilledFor
@@ -91,8 +92,12 @@ async def _run(
             f"the command has not run: {refusal.what.replace(str(root), WORKSPACE_NAME)}"
         ) from refusal
     finally:
-        removed = await asyncio.to_thread(clear, root, known)
+        removed = await asyncio.to_thread(_cleared, root, context.workspace.base, known)
     return result, removed
+
+
+def _cleared(root: Path, base: Path, known: frozenset[str]) -> tuple[str, ...]:
+    return (*clear(root, known), *take_back(root, base))
 
 
 def _told(result: CommandResult, limits: CommandLimits, removed: tuple[str, ...]) -> str:

@@ -8,13 +8,14 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from crews.tools.base import ToolError
 from crews.tools.ignore import Ignore
 from crews.tools.paths import (
+    DEEPEST,
     READ_LIMIT,
     FileAbsent,
     NotText,
@@ -30,6 +31,10 @@ from crews.tools.paths import (
 Mode = Literal["100644", "100755", "120000"]
 """As git writes them: a file, an executable file, a symbolic link."""
 
+MOST_FILES = 200_000
+"""Files of one folder that are walked, unless the caller knows of more."""
+WALK_SECONDS = 60.0
+"""Longest walk."""
 _RACY_NS = 2_000_000_000  # a file touched this recently may change again without its times moving
 
 
@@ -43,6 +48,10 @@ class FileState:
     """Bytes."""
 
 
+class Unwalkable(ToolError):
+    """A folder holds more than anybody can look at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One thing in a folder that is not a folder."""
@@ -51,6 +60,7 @@ class Found:
     status: os.stat_result
 
 
+_Entry = tuple[str, os.stat_result]
 StateCache = MutableMapping[tuple[str, str], tuple[tuple[int, ...], FileState]]
 """(root, path) -> (size, times, inode and mode; state)."""
 
@@ -62,6 +72,7 @@ def walk(
     start: str = ".",
     rules_in: Path | None = None,
     skipped: MutableMapping[str, str] | None = None,
+    most: int | None = None,
 ) -> tuple[Found, ...]:
     """Everything beneath `start` that is not ignored, sorted by path; links are not followed.
 
@@ -72,20 +83,28 @@ def walk(
         rules_in: Where `.gitignore` files are read, if anywhere.
         skipped: Filled with path -> reason. Without it a folder that cannot be read raises
         ToolError.
+        most: Files, and folders, that are looked at; None: `MOST_FILES`.
+
+    Raises:
+        Unwalkable: there is more than that, it is nested deeper than `DEEPEST`, or it takes longer
+        than `WALK_SECONDS`.
     """
     found: list[Found] = []
+    walked = _Walked(start, MOST_FILES if most is None else most)
     pending = [(start, _rules_above(ignore, rules_in, start))]
     while pending:
         folder, above = pending.pop()
         rules = above.within(rules_in, folder) if rules_in else above
         try:
-            entries = list(_entries(root, folder, skipped))
+            walked.check_depth(folder)
+            entries = list(walked.counted(_entries(root, folder, skipped)))
         except ToolError as error:
-            if skipped is None:
+            if skipped is None or walked.over:
                 raise
             skipped[folder] = str(error)
             continue
         for path, status in entries:
+            walked.check_time()
             is_folder = stat.S_ISDIR(status.st_mode)
             if rules.ignores(path, folder=is_folder):
                 continue
@@ -94,6 +113,38 @@ def walk(
             else:
                 found.append(Found(path, status))
     return tuple(sorted(found, key=lambda one: one.path))
+
+
+@dataclass(slots=True)
+class _Walked:
+    """How much of a folder was seen, and whether that is too much."""
+
+    start: str
+    most: int
+    seen: int = 0
+    over: bool = False
+    """Is there no going on, whatever is skipped?"""
+    deadline: float = field(default_factory=lambda: time.monotonic() + WALK_SECONDS)
+
+    def counted(self, entries: Iterator[_Entry]) -> Iterator[_Entry]:
+        for entry in entries:
+            self.seen += 1
+            if self.seen > self.most:
+                self._end(f"holds more than {self.most:,} files")
+            yield entry
+
+    def check_time(self) -> None:
+        if time.monotonic() > self.deadline:
+            self._end(f"cannot be looked through within {WALK_SECONDS:g} s")
+
+    def check_depth(self, folder: str) -> None:
+        if folder.count("/") >= DEEPEST:
+            raise Unwalkable(f"`{folder[:80]}...` is nested deeper than {DEEPEST} folders")
+
+    def _end(self, what: str) -> NoReturn:
+        self.over = True
+        place = "the folder" if self.start == "." else f"`{self.start}`"
+        raise Unwalkable(f"{place} {what}; name a smaller folder, or remove what is not needed")
 
 
 def _rules_above(ignore: Ignore, rules_in: Path | None, start: str) -> Ignore:
@@ -106,9 +157,7 @@ def _rules_above(ignore: Ignore, rules_in: Path | None, start: str) -> Ignore:
     return ignore
 
 
-def _entries(
-    root: Path, folder: str, skipped: MutableMapping[str, str] | None
-) -> Iterator[tuple[str, os.stat_result]]:
+def _entries(root: Path, folder: str, skipped: MutableMapping[str, str] | None) -> Iterator[_Entry]:
     prefix = "" if folder == "." else folder + "/"
     with opened_folder(root, folder) as descriptor, _listed(descriptor, root / folder) as entries:
         for entry in entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from crews.safety.action import FileChange
 from crews.tools.base import ToolError
+from crews.tools.growth import MOST_BYTES, MOST_FILES
 from crews.tools.ignore import Ignore, default_rules, glob, no_rules
 from crews.tools.paths import (
     READ_LIMIT,
@@ -141,16 +143,28 @@ class Workspace:
         """What stands for the file in a `FileChange`; None: it does not exist."""
         return self._described(self.root, path := clean_file(path), state_of(self.root, path))
 
-    def list(self, path: str = ".", pattern: str = "", limit: int | None = None) -> tuple[str, ...]:
+    def list(
+        self,
+        path: str = ".",
+        pattern: str = "",
+        limit: int | None = None,
+        largest: int | None = None,
+    ) -> tuple[str, ...]:
         """Files at or beneath `path` that no `.gitignore` leaves out, sorted.
 
         Args:
             path: A folder, or one file.
             pattern: A gitwildmatch glob over the whole path; empty: every file.
             limit: The most to give; None: all.
+            largest: Bytes of the largest file that is of interest; None: any.
         """
         spec = glob(pattern) if pattern else None
-        found = (one for one in self._listed(clean(path)) if kind_of(one.status) != "special file")
+        found = (
+            one
+            for one in self._listed(clean(path))
+            if kind_of(one.status) != "special file"
+            and (largest is None or one.status.st_size <= largest)
+        )
         chosen = [one.path for one in found if spec is None or spec.match_file(one.path)]
         return tuple(chosen[:limit])
 
@@ -201,12 +215,17 @@ class Workspace:
         )
 
     def _copied(self) -> Mapping[str, FileState]:
-        return states(self.base, walk(self.base, no_rules()), self._cache)
+        # Whoever copied it has seen to its number.
+        found = walk(self.base, no_rules(), most=sys.maxsize)
+        return states(self.base, found, self._cache)
 
     def _current(self, copied: Mapping[str, FileState]) -> dict[str, FileState]:
         """Current files: what is not ignored, and every copied file in any case."""
         rules: Ignore = default_rules()
-        current = states(self.root, walk(self.root, rules, rules_in=self.base), self._cache)
+        most = len(copied) + MOST_FILES
+        found = walk(self.root, rules, rules_in=self.base, most=most)
+        _check_size(found, copied)
+        current = states(self.root, found, self._cache)
         for path in copied.keys() - current.keys():
             if state := _reachable_state(self.root, path, self._cache):
                 current[path] = state
@@ -214,6 +233,14 @@ class Workspace:
 
     def _described(self, root: Path, path: str, state: FileState | None) -> str | None:
         return None if state is None else described(state, text_of(root, path, state))
+
+
+def _check_size(found: tuple[Found, ...], copied: Mapping[str, FileState]) -> None:
+    """A file that takes no room on disk can still be gigabytes to read: that is known before it is read."""
+    grown = sum(one.status.st_size for one in found) - sum(state.size for state in copied.values())
+    most = 2 * MOST_BYTES  # what a command adds beyond half of it was taken back
+    if grown > most:
+        raise ToolError(f"the files have grown by more than {most:,} bytes")
 
 
 def encode(text: str) -> bytes:

@@ -129,3 +129,27 @@ class Sleeper(BaseTool):
     def _run(self) -> str:
         time.sleep(60)
         return "awake"
+
+
+class Flood(BaseTool):
+    """Returns more than anybody can take."""
+
+    name: str = "flood"
+    description: str = "Floods."
+
+    def _run(self, what: str) -> Any:
+        if what == "text":
+            return "x" * 50_000_000
+        if what == "wide":
+            return {"rows": [["x"] * 1000] * 1000}
+        if what == "shared":
+            rows: Any = ["x"]
+            for _ in range(60):
+                rows = [rows] * 10
+            return rows
+        if what == "number":
+            return {"count": 10**6000}
+        deep: Any = "x"
+        for _ in range(100_000 if what == "deep" else 100):
+            deep = [deep]
+        return deep

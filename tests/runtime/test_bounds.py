@@ -89,6 +89,15 @@ def test_a_step_never_has_more_than_its_agent(keys: dict[str, Any]) -> None:
         of_step(a_step(**keys), CLERK)
 
 
+def test_a_step_may_name_a_tool_as_it_calls_itself() -> None:
+    agent = CLERK.model_copy(update={"tools": ("read_file", "shop.mail:Send")})
+    tools = {"read_file": TOOLS["read_file"], "shop.mail:Send": TOOLS["send"]}
+    for name in ("send", "shop.mail:Send"):
+        assert of_step(a_step(tools=(name,)), agent, tools).tools == {"shop.mail:Send"}
+    with pytest.raises(GrantExceeded):
+        of_step(a_step(tools=("pay",)), agent, TOOLS)
+
+
 def test_a_step_that_says_nothing_has_what_its_agent_has() -> None:
     bounds = of_step(a_step(), CLERK)
     assert (bounds.tools, bounds.paths) == (frozenset(CLERK.tools), ("out/**",))

@@ -83,6 +83,19 @@ async def at_work(worker: Worker) -> AsyncGenerator[asyncio.Task[None]]:
         await work
 
 
+def held_up(store: Store, patch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Work on a run says that it has begun, and goes on when it is told to."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def activate(run: str, *_: object, **__: object) -> RunRow:
+        begun.set()
+        await go_on.wait()
+        return get_run(store, run)
+
+    patch.setattr("crews.runtime.worker.activate", activate)
+    return begun, go_on
+
+
 @pytest.mark.parametrize("limits", [Queueing(), Queueing(concurrency=1)])
 def test_what_a_decision_wakes_is_where_a_worker_looks(
     store: Store, engine: Engine, limits: Queueing
@@ -121,14 +134,7 @@ async def test_a_worker_that_is_to_end_takes_nothing_from_the_others(
     store: Store, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it took it could only drop, and each time it would count against the team's `starts`."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def activate(run: str, *_: object, **__: object) -> RunRow:
-        begun.set()
-        await go_on.wait()
-        return get_run(store, run)
-
-    monkeypatch.setattr("crews.runtime.worker.activate", activate)
+    begun, go_on = held_up(store, monkeypatch)
     ready(store, engine)
     worker = Worker(store, settings, 4)
     async with at_work(worker):
@@ -163,14 +169,7 @@ async def test_a_worker_takes_no_more_of_a_team_with_limits_than_it_can_work_on(
     store: Store, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest would wait for it, while other workers have nothing to do."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def activate(run: str, *_: object, **__: object) -> RunRow:
-        begun.set()
-        await go_on.wait()
-        return get_run(store, run)
-
-    monkeypatch.setattr("crews.runtime.worker.activate", activate)
+    begun, go_on = held_up(store, monkeypatch)
     for _ in range(3):
         ready(store, engine, queue=Queueing(starts=100))
     async with at_work(Worker(store, settings, 1)):

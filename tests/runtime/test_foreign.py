@@ -12,10 +12,12 @@ import pytest
 
 from crews.errors import UsageError
 from crews.runtime import crew
+from crews.safety.bounds import LARGEST_RESULT, LONGEST_SECRET
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.copying import make_workspace
 from crews.tools.gate import AnyTool
 from crews.tools.seat import idempotency_key
+from tests.support.memory import MIB, peak
 from tests.tools.bench import Bench, laid_out, rule, ruled
 
 HERE = "tests.runtime.crewai_tools"
@@ -158,3 +160,24 @@ def test_a_tool_that_never_answers_is_given_up(context: ToolContext) -> None:
 def test_data_is_told_as_json_so_that_its_fields_can_be_declared(context: ToolContext) -> None:
     told = json.loads(run(loaded("Record"), context, name="Ann"))
     assert told == {"name": "Ann", "iban": "DE89370400440532", "at": "2026-01-02"}
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("wide", "more than 500,000 values"),
+        ("shared", "more than 500,000 values"),
+        ("deep", "deeper than 200 levels"),
+        ("number", "number of more than"),
+    ],
+)
+def test_data_without_measure_is_not_spelt_out(context: ToolContext, what: str, why: str) -> None:
+    tool = loaded("Flood")
+    with peak() as memory, pytest.raises(ToolError, match=f"{why}.*; ask for less at a time"):
+        run(tool, context, what=what)
+    assert memory.grown < 50 * MIB
+
+
+def test_a_text_of_megabytes_is_cut_before_it_is_looked_at(context: ToolContext) -> None:
+    assert len(run(loaded("Flood"), context, what="text")) == LARGEST_RESULT + LONGEST_SECRET
+    assert run(loaded("Flood"), context, what="nested") == "[" * 100 + '"x"' + "]" * 100

@@ -194,7 +194,8 @@ def test_a_busy_endpoint_is_asked_again_by_the_sdk(status: int) -> None:
 
 
 FAULTS: tuple[Fault, ...] = (
-    "hang_up", "cut", "truncated", "garbled", "stray", "error_event", "bad_input",
+    "hang_up", "cut", "truncated", "garbled", "stray", "error_event", "bad_input", "deep_input",
+    "deep_event",
 )  # fmt: skip
 
 

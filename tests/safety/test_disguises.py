@@ -87,3 +87,20 @@ def test_it_goes_wherever_it_stands(before: str, after: str, name: str) -> None:
 def test_other_text_stays_as_it_is(text: str) -> None:
     redactor = Redactor({"A": VALUE, "WORDS": "correct-horse"})
     assert redactor.known(text) == text
+
+
+@given(
+    st.lists(
+        st.from_regex(r"[a-z0-9]{9}[0-9][A-Za-z0-9]{0,20}", fullmatch=True), min_size=1, max_size=6
+    ),
+    st.text("ab0-", max_size=40),
+    st.data(),
+)
+def test_wherever_a_value_stands_it_is_seen(
+    values: list[str], before: str, data: st.DataObject
+) -> None:
+    value = data.draw(st.sampled_from(values))
+    split = data.draw(st.integers(1, len(value) - 1))
+    text = f"{before}{value[:split]}' + '{value[split:]}"
+    redactor = Redactor({f"N{n}": value for n, value in enumerate(values)})
+    assert redactor.holds(text)

@@ -7,13 +7,14 @@ import warnings
 
 import pytest
 
-from crews.safety.python_code import PythonCode, parse, read
+from crews.safety.python_code import PythonCode, read
+from crews.safety.python_parts import parse, parse_at
 
 
 def read_at(source: str, *lines: int) -> PythonCode:
-    tree = parse(textwrap.dedent(source))
-    assert tree is not None
-    return read(tree, frozenset(lines))
+    parsed = parse_at(textwrap.dedent(source), frozenset(lines))
+    assert parsed is not None
+    return read(parsed, frozenset(lines))
 
 
 def test_a_line_brings_its_statement_and_the_scopes_around_it() -> None:

@@ -7,9 +7,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 import crews
 from crews import Event
+from crews.settings import NotifyTarget
+from tests.notify.receiver import SECRET as SIGNED
+from tests.notify.receiver import receiving
 from tests.stories.players import (
     CHANGE,
     CHECK,
@@ -54,6 +58,7 @@ script = played(
         "boss": [
             plan(CHANGE | {"task": f"Use {EVERYWHERE}"}, CHECK),
             reply(call("ask_human", question=f"Is it {EVERYWHERE}?", context=EVERYWHERE)),
+            reply(call("escalate", what=f"Is it {KNOWN}?", why=EVERYWHERE, positions=[EVERYWHERE])),
             delegate("change"),
             delegate("check"),
             finish(f"I used {EVERYWHERE} and {SHAPED}."),
@@ -63,10 +68,20 @@ script = played(
             reply(call("write_file", path="a.txt", content=f"key = '{EVERYWHERE}'\n")),
             reply(call("read_file", path=f"no/such/{KNOWN}")),
             reply(call("search", pattern="key", path=".")),
+            reply(call("run_command", command="cat keys.txt; tr -d x < keys.txt >&2; exit 3")),
             hand_over(f"Wrote {EVERYWHERE}", open_questions=[EVERYWHERE]),
         ],
         "judge": [reply(call("read_file", path="a.txt")), approve()],
-        "officer": [brief()],
+        "officer": [
+            reply(call("read_file", path="keys.txt")),
+            brief(
+                what=EVERYWHERE,
+                why=EVERYWHERE,
+                recommendation=EVERYWHERE,
+                checked=[EVERYWHERE],
+                unknown=[EVERYWHERE],
+            ),
+        ],
     }
 )
 
@@ -78,16 +93,22 @@ def test_a_known_secret_is_in_nothing_that_is_kept_or_told(
     monkeypatch.setenv("DEPLOY_TOKEN", KNOWN)
     told: list[Event] = []
     tape, archive = tmp_path / "tape.jsonl", tmp_path / "run.zip"
-    with staged(script, team(), files={"a.txt": "one\n", "keys.txt": EVERYWHERE}) as stage:
+    files = {"a.txt": "one\n", "keys.txt": EVERYWHERE}
+    with receiving() as receiver, staged(script, team(), files=files) as stage:
+        hook = NotifyTarget(url=SecretStr(receiver.url), secret=SecretStr(SIGNED))
+        stage.settings = stage.settings.model_copy(update={"notify": {"ops": hook}})
         result = stage.run(f"Deploy with {EVERYWHERE}", on_event=told.append, record=tape)
+        briefed = False
         while result.status == "waiting":
             (review, *_) = result.waiting_for
             said = f"Yes, {EVERYWHERE}"
             answer = "answer" if "answer" in review.choices else "approve"
-            assert not left_in(repr(review).encode())
+            assert left_in(repr(review).encode()) == []
+            briefed = briefed or "[redacted:DEPLOY_TOKEN]" in repr(review.brief)
             crews.decide(review.id, answer, reason=said, by="ann", settings=stage.settings)
             result = stage.resume()
         assert result.status == "completed"
+        command = stage.call("run_command")
         shown = [
             stage.cli(*command)
             for command in (
@@ -114,6 +135,12 @@ def test_a_known_secret_is_in_nothing_that_is_kept_or_told(
     for _, out, err in shown:
         assert left_in((out + err).encode()) == []
     assert "[redacted:DEPLOY_TOKEN]" in repr(told)
+    assert briefed
+    assert "[redacted:DEPLOY_TOKEN]" in command.result
+    notices = [(one.json["event"], left_in(one.body.encode())) for one in receiver.received]
+    assert {event for event, _ in notices} == {"review_opened", "run_ended"}
+    assert [found for _, found in notices if found] == []
+    assert any("[redacted:DEPLOY_TOKEN]" in one.body for one in receiver.received)
     with zipfile.ZipFile(archive) as found:
         assert {n for n in found.namelist() if left_in(found.read(n))} == set()
     for data in (repr(told), result.report, tape.read_text(encoding="utf-8")):

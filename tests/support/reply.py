@@ -19,7 +19,10 @@ StopReason = Literal[
     "refusal",
     "model_context_window_exceeded",
 ]
-Fault = Literal["hang_up", "cut", "truncated", "garbled", "stray", "error_event", "bad_input"]
+Fault = Literal[
+    "hang_up", "cut", "truncated", "garbled", "stray", "error_event", "bad_input", "deep_input",
+    "deep_event",
+]  # fmt: skip
 """What goes wrong on the way:
 
 - `hang_up`: the connection is closed before the first byte.
@@ -29,8 +32,12 @@ Fault = Literal["hang_up", "cut", "truncated", "garbled", "stray", "error_event"
 - `stray`: half of the answer, then a piece of a block that has not begun.
 - `error_event`: half of the answer, then an `overloaded_error` event.
 - `bad_input`: a tool's arguments are no JSON.
+- `deep_input`: a tool's arguments are JSON nested without end.
+- `deep_event`: half of the answer, then an event that is such JSON.
 """
 
+_BEFORE: Mapping[str, str] = {"bad_input": "{]", "deep_input": '{"a": ' + "[" * 10_000}
+"""What stands before a tool's arguments."""
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 ERROR_TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
@@ -205,7 +212,7 @@ def _events(request: Request, reply: Reply, usage: Usage, piece: int) -> Iterato
         )
         if index == 0:
             yield _event("ping")
-        for delta in _deltas(block, piece, broken=reply.fault == "bad_input"):
+        for delta in _deltas(block, piece, _BEFORE.get(reply.fault or "", "")):
             yield _event("content_block_delta", index=index, delta=delta)
         yield _event("content_block_stop", index=index)
     delta = {"stop_reason": stop_reason(reply), "stop_sequence": None}
@@ -232,7 +239,7 @@ def _empty(request: Request, index: int, block: Block) -> JSONObject:
     return {**block_json(request, index, block), **blank}
 
 
-def _deltas(block: Block, piece: int, *, broken: bool) -> Iterator[JSONObject]:
+def _deltas(block: Block, piece: int, before: str) -> Iterator[JSONObject]:
     match block:
         case Text():
             for part in _pieces(block.text, piece):
@@ -244,7 +251,7 @@ def _deltas(block: Block, piece: int, *, broken: bool) -> Iterator[JSONObject]:
         case ToolUse():
             yield {"type": "input_json_delta", "partial_json": ""}
             text = json.dumps(dict(block.input), ensure_ascii=False)
-            for part in _pieces("{]" + text if broken else text, piece):
+            for part in _pieces(before + text, piece):
                 yield {"type": "input_json_delta", "partial_json": part}
         case RedactedThinking():
             pass
@@ -269,6 +276,9 @@ def _spoil(chunks: tuple[bytes, ...], fault: Fault | None) -> tuple[bytes, ...]:
         case "stray":
             delta = {"type": "text_delta", "text": "lost"}
             return (*half, _event("content_block_delta", index=99, delta=delta))
+        case "deep_event":
+            deep = '{"type": "content_block_delta", "index": 0, "delta": ' + "[" * 100_000
+            return (*half, f"event: content_block_delta\ndata: {deep}\n\n".encode())
         case "error_event":
             error = {"type": "overloaded_error", "message": "Overloaded"}
             return (*half, _event("error", error=error))

@@ -36,6 +36,10 @@ chains:
     - {role: on_call, within: 4h30m, remind: 1h}
     - {role: lead, within: 2d}
 """
+BOMB = "\n".join(
+    ["x-0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    + [f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 40)]
+)
 CHAINED = f"{POLICY}    chain: security\n{CHAIN}"
 TEXTS = {A: AGENTS, T: TASKS, P: POLICY}
 
@@ -194,6 +198,7 @@ MALFORMED = {
     "second document": Bad(A, "worker:", "---\nworker:", 7, 1, "a second YAML document"),
     "control character": Bad(A, "role: Lead", "role: L\x07ead", 2, 10, "control character"),
     "unstorable": Bad(A, "role: Lead", 'role: "L\\0ead"', 2, 9, "cannot be stored"),
+    "alias bomb": Bad(A, AGENTS, BOMB, 5, 11, "more than 20000 values"),
     "too deep": Bad(A, "[look, touch]", "[" * 60 + "]" * 60, 11, 48, "nested more than"),
 }  # fmt: skip
 
@@ -265,6 +270,8 @@ WARNED = {
     "quoted number": (A, "  tools: [look]", "  max_iter: '7'", 5, 13, "it is read as 7"),
     "allows all": (P, "    when: {effect: write}\n    ruling: ask", "    ruling: allow", 4, 13,
                    "allows every action"),
+    "allows the unsure": (P, "effect: write}\n    ruling: ask", "confidence_below: 0.5}\n    ruling: allow",
+                          4, 12, "this rule never holds"),
     "tool glob": (P, "effect: write", "tool: tuch", 4, 18, "matches no tool"),
     "level above the team's": (A, "duty: supervisor", "duty: supervisor, autonomy: team", 6, 43,
                                "no effect: the team's level is 2"),

@@ -7,14 +7,20 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from crews.errors import SandboxUnavailable
+from crews.records.rows import RunRow
+from crews.runtime.workflow import sandbox_of as run_sandbox
+from crews.settings import Settings
 from crews.tools import sandbox as module
 from crews.tools.docker import Docker
 from crews.tools.ownership import user_for
 from crews.tools.sandbox import CommandLimits, choose
+from tests.stories.players import team
 from tests.support.engine import IMAGE_ID, Engine, engine
 from tests.support.sandboxes import KINDS, sandbox_of
 
@@ -124,15 +130,21 @@ async def test_a_cancelled_command_is_taken_away(server: Engine, tmp_path: Path)
     assert server.removed == server.started
 
 
-def test_another_image_can_be_named_and_none_is_fetched(
-    server: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CREWS_DOCKER_IMAGE", "own/image")
-    assert Docker.found().image == "own/image"
-    monkeypatch.setenv("CREWS_DOCKER_IMAGE", "strange/image")
-    with pytest.raises(SandboxUnavailable, match="does not have the image `strange/image`"):
-        choose("docker")
+def test_another_image_can_be_named_and_none_is_fetched(server: Engine) -> None:
+    assert Docker.found("own/image").image == "own/image"
+    with pytest.raises(SandboxUnavailable, match="does not have the image `strange/image`") as why:
+        choose("docker", image="strange/image")
+    assert "CREWS_DOCKER_IMAGE" in why.value.hint
     assert server.asked == []
+
+
+def test_the_settings_name_the_image_of_a_run(server: Engine) -> None:
+    del server
+    row = cast("RunRow", SimpleNamespace(asked=SimpleNamespace(sandbox="docker")))
+    found, problem = run_sandbox(team(), row, Settings(docker_image="own/image"))
+    assert problem == ""
+    assert found is not None
+    assert found.facts["image"] == "own/image"
 
 
 def test_where_no_engine_answers_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import shutil
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crews.tools import search
+from crews.tools import matcher, search
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.copying import make_workspace
 from crews.tools.search import Search, SearchArgs, widened
@@ -134,6 +136,33 @@ def test_a_pattern_that_explodes_is_stopped(
     with pytest.raises(ToolError, match="simpler pattern"):
         _search(workspace, pattern="(a+)+$")
     assert time.monotonic() - started < 30
+
+
+def test_a_search_that_needs_too_much_memory_is_stopped(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = Path(matcher.__file__).read_text(encoding="utf-8")
+    assert source.count("MEMORY = 1 << 30") == 1
+    small = tmp_path / "matcher.py"
+    small.write_text(source.replace("MEMORY = 1 << 30", "MEMORY = 1 << 20"), encoding="utf-8")
+    (workspace.root / "wide").write_text("needle\n" * 200_000, encoding="utf-8")
+    assert _search(workspace, pattern="needle", limit=1).startswith("wide:1: needle")
+    monkeypatch.setattr(search, "_MATCHER", small)
+    with pytest.raises(ToolError, match="too much memory"):
+        _search(workspace, pattern="(?=needle)")
+
+
+def test_the_matcher_bounds_its_own_memory_and_time() -> None:
+    program = [sys.executable, "-I", "-S", str(Path(matcher.__file__))]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        process.stdin.write(b'["a", false, 0, 1, 100, 7]\n')
+        process.stdin.flush()
+        deadline = time.monotonic() + 20
+        while resource.prlimit(process.pid, resource.RLIMIT_AS)[0] != matcher.MEMORY:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert resource.prlimit(process.pid, resource.RLIMIT_CPU) == (7, 7)
 
 
 def test_a_large_workspace_is_searched_with_a_small_answer(workspace: Workspace) -> None:

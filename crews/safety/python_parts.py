@@ -1,0 +1,123 @@
+"""Which statements of a Python file stand at given lines, if what was parsed before is not parsed again?
+
+A file is cut where a function, a class or a run of other statements begins at the margin. If every part is Python
+by itself, the whole is Python, and its statements are those of the parts: a part that parses alone leaves no
+bracket, string or block open, and nothing that begins at the margin can belong to a statement that has ended,
+unless it could not stand alone. Where a part is no Python by itself, the whole file is parsed instead.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+MAX_PARSED = 300_000
+"""Characters beyond which a file is not parsed but judged as plain text."""
+KEPT = 20_000
+"""Characters of the largest part that is remembered as parsed."""
+
+Aliases = tuple[tuple[str, str], ...]
+"""Local name and full dotted name of what is imported at the margin, in order."""
+
+_QUOTES = ('"""', "'''")
+_AT_MARGIN = re.compile(
+    r"\n(?!(?:else|elif|except|finally|case)\b|[\s#)\]}]|\Z)(?P<defines>(?:def|class|async)\b|@)?"
+)
+"""Lines that may begin a new statement. It begins with one fixed character: `re` then leaps from line to line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The statements that touch the lines, in their places, and what the file imports."""
+
+    tree: ast.Module
+    aliases: dict[str, str]
+
+
+def parse(source: str) -> ast.Module | None:
+    """The whole tree; None where the text is no Python of this version, or too much to parse."""
+    if len(source) > MAX_PARSED:
+        return None
+    try:
+        return _parsed(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def parse_at(source: str, lines: frozenset[int]) -> Parsed | None:
+    """The statements of `parse` that touch one of the lines; None where it gives none."""
+    if len(source) > MAX_PARSED:
+        return None
+    try:
+        return _by_parts(source, lines)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(source)
+        return None if tree is None else Parsed(tree, dict(imported(tree)))
+
+
+def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
+    body: list[ast.stmt] = []
+    aliases: dict[str, str] = {}
+    wanted = sorted(lines)
+    for above, last, text in _parts(source):
+        if bisect_right(wanted, above) == bisect_right(wanted, last):
+            aliases.update(_known(text) if len(text) <= KEPT else _aliases_of(text))
+        else:
+            tree = _parsed("\n" * above + text)
+            aliases.update(imported(tree))
+            body += tree.body
+    return Parsed(ast.Module(body, []), aliases)
+
+
+def _parts(source: str) -> Iterator[tuple[int, int, str]]:
+    """Each part with the number of the line above it, and of its last one."""
+    text = "\n" + source.replace("\r\n", "\n").replace("\r", "\n")
+    begun, above, counted, quotes = 0, 0, 0, [0, 0]
+    defining = decorated = False
+    for row in _AT_MARGIN.finditer(text):
+        defines, at = row["defines"] is not None, row.start()
+        # Each stretch is counted once: a file may be one string with thousands of such lines in it.
+        quotes = [n + text.count(q, counted, at) for n, q in zip(quotes, _QUOTES, strict=True)]
+        counted = at
+        is_open = any(n % 2 for n in quotes)
+        if at and (defines or defining) and not decorated and not is_open:
+            part = text[begun + 1 : at]
+            last = above + part.count("\n") + 1
+            yield above, last, part
+            begun, above = at, last
+        decorated = row["defines"] == "@"
+        defining = defines
+    part = text[begun + 1 :]
+    yield above, above + part.count("\n") + 1, part
+
+
+def _parsed(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
+def _aliases_of(text: str) -> Aliases:
+    return imported(_parsed(text))
+
+
+_known = lru_cache(maxsize=4096)(_aliases_of)
+
+
+def imported(tree: ast.Module) -> Aliases:
+    """What the tree imports at the margin."""
+    found: list[tuple[str, str]] = []
+    for node in tree.body:
+        match node:
+            case ast.Import():
+                found += ((a.asname, a.name) for a in node.names if a.asname)
+            case ast.ImportFrom(module=str(module)):
+                found += ((a.asname or a.name, f"{module}.{a.name}") for a in node.names)
+            case _:
+                pass
+    return tuple(found)
