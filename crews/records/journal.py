@@ -266,15 +266,8 @@ class Journal:
         `standing`: the review whose approval holds for it. `labels`: where its values come from (`safety.labels`).
         """
         said = verdict.reason if reason is None else reason
-        return self.set_call(
-            call,
-            steps.ruled(verdict, agent, arguments, said, standing, labels),
-            ruling=verdict.ruling,
-            rule=verdict.rule,
-            reason=verdict.reason,
-            findings=dump([asdict(f) for f in verdict.findings]),
-            rules=dump(list(verdict.asking or verdict.rules or (verdict.rule,))),
-        )
+        step = steps.ruled(verdict, agent, arguments, said, standing, labels)
+        return self.set_call(call, step, **ruling(verdict))
 
     def set_limits(self, limits: Limits, path: str | None = None) -> None:
         """Extend the run's limits, or one thread's."""
@@ -287,6 +280,17 @@ class Journal:
             body: dict[str, JsonValue] = {"limits": limits.model_dump(mode="json")}
             body |= {} if path is None else {"thread": path}
             audit.append(connection, self.run, "limits_extended", body)
+
+
+def ruling(verdict: Verdict) -> dict[str, str]:
+    """Columns of a call that hold what policy said of it."""
+    return {
+        "ruling": verdict.ruling,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "findings": dump([asdict(f) for f in verdict.findings]),
+        "rules": dump(list(verdict.asking or verdict.rules or (verdict.rule,))),
+    }
 
 
 def count_work(connection: Connection, run: str, path: str, worked: tuple[float, float]) -> None:
