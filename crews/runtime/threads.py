@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -20,6 +22,7 @@ from crews.runtime.scene import Scene
 from crews.safety.autonomy import tools_allowed
 from crews.safety.labels import Exposure
 from crews.teams.spec import AgentSpec, Limits
+from crews.tools.base import Args
 from crews.tools.gate import AnyTool
 
 PLAIN_LEVEL = 1
@@ -148,12 +151,17 @@ def with_ending(
 
 def definition(tool: AnyTool) -> Block:
     """A tool as the Messages API wants it."""
-    schema: JsonValue = tool.args.model_json_schema()
     return {
         "name": tool.name,
         "description": tool.description,
-        "input_schema": _slim(schema),
+        "input_schema": json.loads(_schema(tool.args)),
     }
+
+
+@lru_cache(maxsize=256)
+def _schema(args: type[Args]) -> str:
+    """The schema of a tool's arguments, as JSON: to make it takes pydantic longer than a turn takes."""
+    return json.dumps(_slim(args.model_json_schema()))
 
 
 def _slim(schema: JsonValue) -> JsonValue:
