@@ -67,6 +67,12 @@ class Journal:
         """The run as it stands."""
         return get_run(self.store, self.run)
 
+    def totals(self) -> tuple[int, int]:
+        """Tokens and nano-dollars that the run has taken so far."""
+        with self.store.reading() as connection:
+            tokens, money = connection.execute(prepared.TOTALS, {"b_run": self.run}).one()
+            return int(tokens), int(money)
+
     def stop_asked(self) -> bool:
         """Did a human ask for the end?"""
         with self.store.reading() as connection:

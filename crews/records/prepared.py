@@ -26,6 +26,7 @@ OWNED = select(runs.c.epoch).where(_THIS_RUN, runs.c.epoch == _EPOCH)
 """Has the run still this epoch? Enough where the transaction has the only write lock."""
 OWN = update(runs).where(_THIS_RUN, runs.c.epoch == _EPOCH).values(epoch=_EPOCH)
 """The same, taking the row's lock."""
+TOTALS = select(runs.c.tokens, runs.c.money).where(_THIS_RUN)
 STOP_ASKED = select(runs.c.stop_asked).where(_THIS_RUN)
 SET_RUN = update(runs).where(_THIS_RUN)
 
