@@ -270,6 +270,8 @@ class ModelSource:
     """Makes the run's model when it is first needed: importing the SDK costs more than a run's rest."""
 
     settings: Settings
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first request is about to be sent."""
     _client: list[Claude] = field(default_factory=list[Claude])
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -300,6 +302,7 @@ class ModelSource:
         async with self._connecting:  # agents that begin at once share one client
             if not self._client:
                 self._client.append(await asyncio.to_thread(self._connect))
+                self.asked.set()
         return self._client[0]
 
     async def aclose(self) -> None:
