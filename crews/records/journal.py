@@ -303,10 +303,9 @@ def count_work(connection: Connection, run: str, path: str, worked: tuple[float,
     """Add seconds of work to the rows of a run and of a thread, inside a transaction of their owner."""
     if worked == (0.0, 0.0):
         return
-    mine = (threads.c.run == run) & (threads.c.path == path)
-    for table, which, seconds in ((runs, runs.c.id == run, worked[0]), (threads, mine, worked[1])):
-        added = table.c.working_seconds + seconds
-        connection.execute(update(table).where(which).values(working_seconds=added))
+    key = {"b_run": run, "b_path": path}
+    connection.execute(prepared.ADD_WORK_TO_RUN, key | {"b_seconds": worked[0]})
+    connection.execute(prepared.ADD_WORK_TO_THREAD, key | {"b_seconds": worked[1]})
 
 
 def _is_call(call: CallRow) -> dict[str, Any]:

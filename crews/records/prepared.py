@@ -5,7 +5,18 @@ What an update sets is named by the parameters that are given; those of its cond
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Integer, String, and_, bindparam, insert, select, tuple_, update
+from sqlalchemy import (
+    Boolean,
+    Float,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from crews.records.tables import calls, runs, spend, threads, turns
 
@@ -63,6 +74,12 @@ COUNT_RUN, COUNT_THREAD = (
     for table, which in ((runs, _THIS_RUN), (threads, _THIS_THREAD))
 )
 """Add what a turn took; `b_priced`: is its price known?"""
+ADD_WORK_TO_RUN, ADD_WORK_TO_THREAD = (
+    update(table)
+    .where(which)
+    .values(working_seconds=table.c.working_seconds + bindparam("b_seconds", type_=Float))
+    for table, which in ((runs, _THIS_RUN), (threads, _THIS_THREAD))
+)
 SPENT_ON = (
     select(runs.c.team_name, spend.c.model, spend.c.reserved_at)
     .join(spend, spend.c.run == runs.c.id)

@@ -68,7 +68,6 @@ class Store:
         self, engine: Engine, patience: float = PATIENCE, sealing: Sealing | None = None
     ) -> None:
         self.engine = engine
-        self._reader = engine.execution_options(crews_reading=True)
         self.sealing = sealing
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
@@ -129,7 +128,7 @@ class Store:
 
     def _looking(self) -> Connection:
         """A transaction that sees one state of the journal."""
-        connection = self._reader.connect()
+        connection = self.engine.connect()
         try:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ")
@@ -137,6 +136,7 @@ class Store:
                     select(literal(1))
                 )  # the server may have gone since the last use
             else:
+                connection.execution_options(crews_reading=True)
                 connection.begin()
         except BaseException:
             self._drop(connection)

@@ -77,6 +77,7 @@ def test_every_way_to_write_is_tried() -> None:
     reads = {
         "writing",
         "row",
+        "totals",
         "stop_asked",
         "thread",
         "threads",
