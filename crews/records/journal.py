@@ -132,6 +132,15 @@ class Journal:
         with self.writing() as connection:
             audit.append(connection, self.run, kind, body)
 
+    def calls_left(self, path: str) -> int | None:
+        """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
+        with self.store.reading() as connection:
+            found = connection.execute(prepared.CALLS_TAKEN, self._at(path)).one()
+        run, taken, own, mine = (found[0], int(found[1]), found[2], int(found[3]))
+        counts = ((Limits.model_validate_json(run).calls, taken),
+                  (Limits.model_validate_json(own).calls, mine))  # fmt: skip
+        return min((most - some for most, some in counts if most is not None), default=None)
+
     # -- threads ------------------------------------------------------------------------------
 
     def thread(self, path: str) -> ThreadRow | None:

@@ -41,6 +41,12 @@ TOTALS = select(runs.c.tokens, runs.c.money).where(_THIS_RUN)
 STOP_ASKED = select(runs.c.stop_asked).where(_THIS_RUN)
 SET_RUN = update(runs).where(_THIS_RUN)
 
+CALLS_TAKEN = (
+    select(runs.c.limits, runs.c.calls, threads.c.limits, threads.c.calls)
+    .join(threads, threads.c.run == runs.c.id)
+    .where(_THIS_THREAD)
+)
+"""Limits and calls of a run, and of one of its threads."""
 THREAD = select(threads).where(_THIS_THREAD)
 THREADS = select(threads).where(threads.c.run == _RUN).order_by(threads.c.started_at)
 SET_THREAD = update(threads).where(_THIS_THREAD)

@@ -54,6 +54,8 @@ _BACK = (
 )
 """What earlier attempts lost stays, whatever becomes of this one."""
 _END = update(spend).where(_RESERVED)
+_FIRST = update(spend).where(_RESERVED & (spend.c.lost_requests == 0))
+"""The only attempt, as nearly always."""
 _HELD = select(spend).where(
     spend.c.run == bindparam("b_run", type_=String), spend.c.state.in_(OPEN)
 )
@@ -119,8 +121,8 @@ def lose(connection: Connection, key: Key) -> None:
 
 
 def _end(connection: Connection, key: Key, ended: dict[str, object]) -> None:
-    if not connection.execute(_BACK, key.bound).rowcount:
-        connection.execute(_END, key.bound | ended)
+    if not connection.execute(_FIRST, key.bound | ended).rowcount:
+        connection.execute(_BACK, key.bound)
 
 
 def held(connection: Connection, run: str) -> list[Held]:

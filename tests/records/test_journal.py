@@ -78,6 +78,7 @@ def test_every_way_to_write_is_tried() -> None:
         "writing",
         "row",
         "totals",
+        "calls_left",
         "stop_asked",
         "thread",
         "threads",
