@@ -164,14 +164,31 @@ def _schema(args: type[Args]) -> str:
     return json.dumps(_slim(args.model_json_schema()))
 
 
+def _given(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A value that may be null, by default, as the value alone."""
+    either = schema.get("anyOf")
+    if not isinstance(either, list) or schema.get("default", ...) is not None:
+        return schema
+    some = [one for one in either if one != {"type": "null"}]
+    if len(some) != 1 or not isinstance(some[0], dict):
+        return schema
+    return some[0] | {k: v for k, v in schema.items() if k != "anyOf"}
+
+
 def _slim(schema: JsonValue) -> JsonValue:
-    """The schema without what a model needs not read: titles, and descriptions of the classes themselves."""
+    """The schema without what a model needs not read.
+
+    That is: titles, descriptions of the classes themselves, and how to say of an optional value that there is none,
+    which is said by leaving it out.
+    """
     if isinstance(schema, dict):
         whole = "properties" in schema
         return {
             k: _slim(v)
-            for k, v in schema.items()
-            if not (k == "title" and isinstance(v, str)) and not (whole and k == "description")
+            for k, v in _given(schema).items()
+            if not (k == "title" and isinstance(v, str))
+            and not (whole and k == "description")
+            and not (k == "default" and not v and v is not False and v != 0)
         }
     if isinstance(schema, list):
         return [_slim(v) for v in schema]
