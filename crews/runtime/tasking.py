@@ -42,6 +42,7 @@ class Tasking:
 
     async def run(self) -> ThreadRow:
         """Kick off the crew; returns the last task's thread. A task that is finished is not run again."""
+        ordered(self._scene.team.tasks)  # tasks that wait for each other would never start
         try:
             self._start_ready()
             await self._crewai(needed=self._asked is None or crew.is_loaded())
@@ -54,7 +55,8 @@ class Tasking:
             left += [self._loading] if self._loading else []
             for running in left:
                 running.cancel()
-            await asyncio.wait(left)
+            if left:
+                await asyncio.wait(left)
 
     async def _crewai(self, *, needed: bool) -> None:
         """Wait for CrewAI. If it is not needed yet, its loading begins when a model has been asked."""
