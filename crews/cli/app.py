@@ -39,15 +39,19 @@ def exit_codes() -> str:
     return f"\b\nExit codes:\n{codes}"
 
 
-app = typer.Typer(
-    name="crews",
-    help=HELP,
-    epilog=exit_codes(),
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+def _empty() -> typer.Typer:
+    return typer.Typer(
+        name="crews",
+        help=HELP,
+        epilog=exit_codes(),
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+app = _empty()
 
 
 def _version(wanted: bool) -> None:
@@ -90,6 +94,18 @@ for _module in (
     _module.register(app)
 
 
+def only(name: str) -> typer.Typer:
+    """The program with the one command or group of that name, or all where there is none.
+
+    To look at the parameters of every command takes longer than most commands do.
+    """
+    one = _empty()
+    one.registered_callback = app.registered_callback
+    one.registered_commands = [c for c in app.registered_commands if c.name == name]
+    one.registered_groups = [g for g in app.registered_groups if g.name == name]
+    return one if one.registered_commands or one.registered_groups else app
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -104,7 +120,9 @@ def _code(given: list[str]) -> int:
     options_given = given[: given.index("--")] if "--" in given else given
     as_json = "--json" in options_given
     try:
-        ended: object = app(given, prog_name="crews", standalone_mode=False)
+        ended: object = only(given[0] if given else "")(
+            given, prog_name="crews", standalone_mode=False
+        )
     except CrewsError as error:
         return failing.known(error, as_json=as_json)
     except (typer.Abort, KeyboardInterrupt):

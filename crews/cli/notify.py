@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel, ConfigDict
 
 from crews.cli.common import Json, journal
 from crews.errors import EXIT_FAILED, UsageError
@@ -13,6 +12,7 @@ from crews.errors import EXIT_FAILED, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from crews.cli.notices import TestShape
     from crews.records.outbox import DeliveryRow
     from crews.settings import NotifyTarget, Settings
 
@@ -29,45 +29,6 @@ notify_app = typer.Typer(
 )
 
 
-class TargetShape(BaseModel):
-    """A target, without its address and its secret."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    way: str
-    """`webhook`, `signed webhook`, or the scheme of a service."""
-    events: list[str]
-
-
-class TestShape(BaseModel):
-    """What came back of a test."""
-
-    model_config = ConfigDict(frozen=True)
-
-    target: str
-    sent: bool
-    text: str
-
-
-class DeliveryShape(BaseModel):
-    """A notification."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    run: str
-    review: str
-    event: str
-    target: str
-    state: str
-    attempts: int
-    next_attempt_at: str | None
-    error: str
-    created_at: str | None
-    sent_at: str | None
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(notify_app, name="notify")
@@ -76,6 +37,7 @@ def register(app: typer.Typer) -> None:
 @notify_app.command("list")
 def list_targets(json: Json = False) -> None:
     """List the targets and what each is told of."""
+    from crews.cli.notices import TargetShape
     from crews.cli.output import put, put_json, table
     from crews.settings import load
 
@@ -139,6 +101,7 @@ def _wanted(settings: Settings, target: str | None) -> Mapping[str, NotifyTarget
 async def _try_all(settings: Settings, targets: Mapping[str, NotifyTarget]) -> list[TestShape]:
     import asyncio
 
+    from crews.cli.notices import TestShape
     from crews.notify import try_out
 
     names = sorted(targets)
@@ -177,6 +140,7 @@ def log(
     json: Json = False,
 ) -> None:
     """List what was sent and what is to be sent, newest first."""
+    from crews.cli.notices import delivery_shape
     from crews.cli.output import put, put_json
     from crews.records.outbox import list_deliveries
     from crews.records.runs import get_run
@@ -189,25 +153,6 @@ def log(
         put_json([delivery_shape(row).model_dump() for row in found])
     else:
         put(delivery_table(found))
-
-
-def delivery_shape(row: DeliveryRow) -> DeliveryShape:
-    """A notification for machines."""
-    from crews.cli.output import iso
-
-    return DeliveryShape(
-        id=row.id,
-        run=row.run,
-        review=row.review,
-        event=row.kind,
-        target=row.target,
-        state=row.state,
-        attempts=row.attempts,
-        next_attempt_at=iso(row.due_at) if row.state == "due" else None,
-        error=row.error,
-        created_at=iso(row.created_at),
-        sent_at=iso(row.sent_at),
-    )
 
 
 def delivery_table(found: Sequence[DeliveryRow]) -> str:

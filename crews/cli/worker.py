@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +28,8 @@ def worker(
     verbose: Verbose = False,
 ) -> None:
     """Work on queued runs until you stop it: SIGTERM finishes the calls under way, a second one cuts them off."""
+    import asyncio
+
     from crews.logs import set_up
 
     with journal() as (store, settings):
@@ -38,6 +39,8 @@ def worker(
 
 async def serve(store: Store, settings: Settings, concurrency: int) -> None:
     """Work until a signal says that it is enough."""
+    import asyncio
+
     from crews.schedules import fire
     from crews.work import make_worker
 

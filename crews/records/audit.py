@@ -77,6 +77,9 @@ class Written:
     first: int
     last: int
     kinds: frozenset[str]
+    hash: str
+    """Of the last one."""
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +135,14 @@ def append(
         "previous": row.previous, "hash": row.hash, "node": node,
     }  # fmt: skip
     connection.execute(_INSERT, values)
-    _remember(connection, sequence, kind)
+    _remember(connection, row, node)
     return sequence
 
 
 def _tip(connection: Connection, run: str | None) -> _Tip:
+    mine: Written | None = connection.info.get(WRITTEN)
+    if mine is not None and run is None:
+        return _Tip(mine.last, mine.hash, mine.node, None)
     last = connection.execute(_LAST if run is None else _LAST_AND_KEY, {"run": run}).first()
     if last is not None:
         return _Tip(last.sequence, last.hash, last.node, last.secret)
@@ -191,11 +197,12 @@ def read_nodes(connection: Connection, places: list[int]) -> dict[int, bytes]:
     return found
 
 
-def _remember(connection: Connection, sequence: int, kind: str) -> None:
-    """Let whoever ends the transaction know what is new."""
-    before = connection.info.get(WRITTEN)
-    first, kinds = (before.first, before.kinds) if before else (sequence, frozenset[str]())
-    connection.info[WRITTEN] = Written(first, sequence, kinds | {kind})
+def _remember(connection: Connection, row: AuditRow, node: str) -> None:
+    """Let whoever ends the transaction, or appends more to it, know what is new."""
+    before: Written | None = connection.info.get(WRITTEN)
+    first, kinds = (before.first, before.kinds) if before else (row.sequence, frozenset[str]())
+    now = Written(first, row.sequence, kinds | {row.kind}, row.hash, node)
+    connection.info[WRITTEN] = now
 
 
 def entry_hash(sequence: int, run: str, at: float, kind: str, body: str, previous: str) -> str:

@@ -12,7 +12,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from crews.records import audit
 from crews.records.rows import NANO, dollars, row_as
@@ -50,6 +60,14 @@ class DayRow:
         return daily + dollars(self.extended) if self.extended else daily
 
 
+# Built once: each answer executes it.
+_ADD = (
+    update(team_days)
+    .where(team_days.c.team == bindparam("b_team"), team_days.c.day == bindparam("b_day"))
+    .values(money=team_days.c.money + bindparam("b_money", type_=BigInteger))
+)
+
+
 def day_of(at: float) -> str:
     """The day of a time in seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).date().isoformat()
@@ -73,6 +91,9 @@ def list_days(store: Store, limit: int | None = None) -> tuple[DayRow, ...]:
 
 def add(connection: Connection, team: str, day: str, money: int | None) -> None:
     """Count an answer's nano-dollars; None: its price is not known."""
+    taken = {"b_team": team, "b_day": day, "b_money": money}
+    if money is not None and connection.execute(_ADD, taken).rowcount:
+        return
     values: dict[str, object] = {"money": team_days.c.money + (money or 0)}
     if money is None:
         values["money_known"] = False

@@ -9,16 +9,25 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, insert, select, update
 
 from crews.errors import EXIT_FAILED, Fenced
-from crews.records import audit, days, reservations, steps
+from crews.records import audit, days, prepared, reservations, steps
 from crews.records.reservations import Key
-from crews.records.rows import CallRow, HandOver, RunRow, RunStatus, ThreadRow, TurnRow
-from crews.records.runs import close_questions, get_run, row_as
+from crews.records.rows import (
+    CallRow,
+    HandOver,
+    RunRow,
+    RunStatus,
+    ThreadRow,
+    TurnRow,
+    columns_of,
+    row_as,
+)
+from crews.records.runs import close_questions, get_run
 from crews.records.steps import Step
 from crews.records.store import Store, dump
-from crews.records.tables import calls, runs, spend, threads, turns
+from crews.records.tables import calls, runs, threads, turns
 from crews.safety.action import Verdict
 from crews.teams.spec import Limits
 
@@ -39,11 +48,18 @@ class Journal:
             Fenced: another process has taken the run over.
         """
         with self.store.writing() as connection:
-            mine = (runs.c.id == self.run) & (runs.c.epoch == self.epoch)
-            # The update takes the run's row lock first, so that on Postgres no claim slips between.
-            if not connection.execute(update(runs).where(mine).values(epoch=self.epoch)).rowcount:
+            mine = {"b_run": self.run, "b_epoch": self.epoch}
+            if connection.dialect.name == "sqlite":  # whose one write lock this transaction holds
+                owned = connection.execute(prepared.OWNED, mine).first() is not None
+            else:  # the update takes the run's row lock first, so that no claim slips between
+                owned = bool(connection.execute(prepared.OWN, mine).rowcount)
+            if not owned:
                 raise Fenced(f"run {self.run} has another owner")
             yield connection
+
+    def _at(self, path: str) -> dict[str, Any]:
+        """What the prepared statements call a thread's key."""
+        return {"b_run": self.run, "b_path": path}
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -51,17 +67,21 @@ class Journal:
         """The run as it stands."""
         return get_run(self.store, self.run)
 
+    def totals(self) -> tuple[int, int]:
+        """Tokens and nano-dollars that the run has taken so far."""
+        with self.store.reading() as connection:
+            tokens, money = connection.execute(prepared.TOTALS, {"b_run": self.run}).one()
+            return int(tokens), int(money)
+
     def stop_asked(self) -> bool:
         """Did a human ask for the end?"""
         with self.store.reading() as connection:
-            return bool(
-                connection.execute(select(runs.c.stop_asked).where(runs.c.id == self.run)).scalar()
-            )
+            return bool(connection.execute(prepared.STOP_ASKED, {"b_run": self.run}).scalar())
 
     def set_run(self, **values: Any) -> None:
         """Change columns of the run."""
         with self.writing() as connection:
-            connection.execute(update(runs).where(runs.c.id == self.run).values(**values))
+            connection.execute(prepared.SET_RUN, {"b_run": self.run, **values})
 
     def release(
         self,
@@ -112,45 +132,46 @@ class Journal:
         with self.writing() as connection:
             audit.append(connection, self.run, kind, body)
 
+    def calls_left(self, path: str) -> int | None:
+        """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
+        with self.store.reading() as connection:
+            found = connection.execute(prepared.CALLS_TAKEN, self._at(path)).one()
+        run, taken, own, mine = (found[0], int(found[1]), found[2], int(found[3]))
+        counts = ((Limits.model_validate_json(run).calls, taken),
+                  (Limits.model_validate_json(own).calls, mine))  # fmt: skip
+        return min((most - some for most, some in counts if most is not None), default=None)
+
     # -- threads ------------------------------------------------------------------------------
 
     def thread(self, path: str) -> ThreadRow | None:
         """One thread, if it has begun."""
-        query = select(threads).where(threads.c.run == self.run, threads.c.path == path)
         with self.store.reading() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(prepared.THREAD, self._at(path)).first()
         return None if row is None else row_as(ThreadRow, row)
 
     def threads(self) -> tuple[ThreadRow, ...]:
         """Every thread of the run, in the order in which they began."""
-        query = select(threads).where(threads.c.run == self.run).order_by(threads.c.started_at)
         with self.store.reading() as connection:
-            return tuple(row_as(ThreadRow, row) for row in connection.execute(query))
+            found = connection.execute(prepared.THREADS, {"b_run": self.run})
+            return tuple(row_as(ThreadRow, row) for row in found)
 
     def begin_thread(self, row: ThreadRow) -> None:
         """Write down a new thread."""
         with self.writing() as connection:
-            connection.execute(insert(threads).values(**asdict(row)))
+            connection.execute(insert(threads), columns_of(row))
             body: dict[str, JsonValue] = {"thread": row.path, "agent": row.agent, "kind": row.kind}
             audit.append(connection, self.run, "thread_started", body)
 
     def set_thread(self, path: str, **values: Any) -> None:
         """Change columns of a thread."""
         with self.writing() as connection:
-            connection.execute(
-                update(threads)
-                .where(threads.c.run == self.run, threads.c.path == path)
-                .values(**values)
-            )
+            connection.execute(prepared.SET_THREAD, {**self._at(path), **values})
 
     def compact_thread(self, path: str, turns_before: int, tokens: int) -> None:
         """Take the long results of older turns out of what the model is sent; the rows keep them."""
         with self.writing() as connection:
-            connection.execute(
-                update(threads)
-                .where(threads.c.run == self.run, threads.c.path == path)
-                .values(compacted=turns_before)
-            )
+            now = {"compacted": turns_before}
+            connection.execute(prepared.SET_THREAD, {**self._at(path), **now})
             body: dict[str, JsonValue] = {"thread": path, "turns": turns_before, "tokens": tokens}
             audit.append(connection, self.run, "compacted", body)
 
@@ -159,17 +180,11 @@ class Journal:
     ) -> None:
         """Write down a thread's hand-over; `flags` is what code found wrong with it."""
         with self.writing() as connection:
-            connection.execute(
-                update(threads)
-                .where(threads.c.run == self.run, threads.c.path == path)
-                .values(
-                    state="done",
-                    handover=handover.model_dump_json(),
-                    flags=dump(list(flags)),
-                    hash_after=hash_after,
-                    ended_at=time.time(),
-                )
-            )
+            now = {
+                "state": "done", "handover": handover.model_dump_json(), "flags": dump(list(flags)),
+                "hash_after": hash_after, "ended_at": time.time(),
+            }  # fmt: skip
+            connection.execute(prepared.SET_THREAD, {**self._at(path), **now})
             steps.note_handover(connection, self.run, path, handover, flags, hash_after)
 
     def add_working_time(self, path: str, worked: tuple[float, float]) -> None:
@@ -181,36 +196,31 @@ class Journal:
 
     def turns(self, path: str) -> tuple[TurnRow, ...]:
         """A thread's turns, oldest first."""
-        query = select(turns).where(turns.c.run == self.run, turns.c.path == path)
         with self.store.reading() as connection:
-            rows = connection.execute(query.order_by(turns.c.turn))
+            rows = connection.execute(prepared.TURNS, self._at(path))
             return tuple(row_as(TurnRow, row) for row in rows)
 
     def calls(self, path: str | None = None, turn: int | None = None) -> tuple[CallRow, ...]:
         """Calls of the run, of a thread, or of one turn, in order."""
-        query = select(calls).where(calls.c.run == self.run)
-        if path is not None:
-            query = query.where(calls.c.path == path)
+        query = prepared.CALLS_OF_RUN if path is None else prepared.CALLS
         if turn is not None:
             query = query.where(calls.c.turn == turn)
         with self.store.reading() as connection:
-            rows = connection.execute(query.order_by(calls.c.path, calls.c.turn, calls.c.place))
+            rows = connection.execute(query, {"b_run": self.run, "b_path": path})
             return tuple(row_as(CallRow, row) for row in rows)
 
     def calls_before(self, call: CallRow, most: int) -> tuple[CallRow, ...]:
         """The calls of the same thread that came before this one, newest first, at most so many."""
-        earlier = tuple_(calls.c.turn, calls.c.place) < (call.turn, call.place)
-        query = select(calls).where(calls.c.run == self.run, calls.c.path == call.path, earlier)
-        query = query.order_by(calls.c.turn.desc(), calls.c.place.desc()).limit(most)
+        this = {**_is_call(call), "b_run": self.run, "b_most": most}
         with self.store.reading() as connection:
-            return tuple(row_as(CallRow, row) for row in connection.execute(query))
+            found = connection.execute(prepared.CALLS_BEFORE, this)
+            return tuple(row_as(CallRow, row) for row in found)
 
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""
-        mine = (calls.c.run == self.run) & (calls.c.path == path) & (calls.c.turn == turn)
-        query = select(calls).where(mine & (calls.c.place == place))
+        this = {**self._at(path), "b_turn": turn, "b_place": place}
         with self.store.reading() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(prepared.CALL, this).first()
         return None if row is None else row_as(CallRow, row)
 
     def record_turn(
@@ -220,25 +230,16 @@ class Journal:
 
         `worked`: seconds of work that are in no row yet: of the run, of the thread.
         """
-        counted = {
-            "tokens": turn.tokens,
-            "money": turn.money or 0,
-            "turns": 1,
-            "calls": len(proposed),
-        }
+        took = {
+            **self._at(turn.path), "b_tokens": turn.tokens, "b_money": turn.money or 0, "b_turns": 1,
+            "b_calls": len(proposed), "b_priced": turn.money is not None,
+        }  # fmt: skip
         with self.writing() as connection:
-            connection.execute(insert(turns).values(**asdict(turn)))
+            connection.execute(prepared.ADD_TURN, columns_of(turn))
             if proposed:
-                connection.execute(insert(calls), [asdict(c) for c in proposed])
-            for table, mine, seconds in (
-                (runs, runs.c.id == self.run, worked[0]),
-                (threads, (threads.c.run == self.run) & (threads.c.path == turn.path), worked[1]),
-            ):
-                added: dict[str, Any] = {k: table.c[k] + v for k, v in counted.items()}
-                added["working_seconds"] = table.c.working_seconds + seconds
-                if turn.money is None:
-                    added["money_known"] = False
-                connection.execute(update(table).where(mine).values(**added))
+                connection.execute(prepared.ADD_CALLS, [columns_of(c) for c in proposed])
+            connection.execute(prepared.COUNT_RUN, took | {"b_seconds": worked[0]})
+            connection.execute(prepared.COUNT_THREAD, took | {"b_seconds": worked[1]})
             self._settle(connection, turn)
             steps.note_turn(connection, self.run, turn)
 
@@ -246,9 +247,8 @@ class Journal:
         """Turn the reservation into what it took, and count it on the team's day."""
         key = Key(self.run, turn.path, turn.turn, self.epoch)
         reservations.settle(connection, key, turn.tokens, turn.money)
-        query = select(runs.c.team_name, spend.c.model, spend.c.reserved_at)
-        query = query.join(spend, spend.c.run == runs.c.id).where(key.row)
-        found = connection.execute(query).first()
+        mine = {**self._at(turn.path), "b_turn": turn.turn, "b_epoch": self.epoch}
+        found = connection.execute(prepared.SPENT_ON, mine).first()
         if found is not None and found.model:  # else nobody was asked: a tape answered
             day = days.day_of(found.reserved_at)
             days.add(connection, found.team_name, day, turn.money)
@@ -262,13 +262,12 @@ class Journal:
                 .values(notice=notice)
             )
 
-    def set_call(self, call: CallRow, step: Step | None = None, **values: Any) -> CallRow:
-        """Change columns of a call, with an audit entry if a step is given; returns the new row."""
+    def set_call(self, call: CallRow, *taken: Step, **values: Any) -> CallRow:
+        """Change columns of a call, with an audit entry for each step that was taken; returns the new row."""
         with self.writing() as connection:
-            connection.execute(
-                update(calls).where(*_is_call(call)).values(**values, epoch=self.epoch)
-            )
-            if step is not None:
+            now = {**_is_call(call), **values, "epoch": self.epoch}
+            connection.execute(prepared.SET_CALL, now)
+            for step in taken:
                 steps.note_call(connection, self.run, call, step)
         return replace(call, **values, epoch=self.epoch)
 
@@ -282,15 +281,8 @@ class Journal:
         `standing`: the review whose approval holds for it. `labels`: where its values come from (`safety.labels`).
         """
         said = verdict.reason if reason is None else reason
-        return self.set_call(
-            call,
-            steps.ruled(verdict, agent, arguments, said, standing, labels),
-            ruling=verdict.ruling,
-            rule=verdict.rule,
-            reason=verdict.reason,
-            findings=dump([asdict(f) for f in verdict.findings]),
-            rules=dump(list(verdict.asking or verdict.rules or (verdict.rule,))),
-        )
+        step = steps.ruled(verdict, agent, arguments, said, standing, labels)
+        return self.set_call(call, step, **ruling(verdict))
 
     def set_limits(self, limits: Limits, path: str | None = None) -> None:
         """Extend the run's limits, or one thread's."""
@@ -305,20 +297,26 @@ class Journal:
             audit.append(connection, self.run, "limits_extended", body)
 
 
+def ruling(verdict: Verdict) -> dict[str, str]:
+    """Columns of a call that hold what policy said of it."""
+    return {
+        "ruling": verdict.ruling,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "findings": dump([asdict(f) for f in verdict.findings]),
+        "rules": dump(list(verdict.asking or verdict.rules or (verdict.rule,))),
+    }
+
+
 def count_work(connection: Connection, run: str, path: str, worked: tuple[float, float]) -> None:
     """Add seconds of work to the rows of a run and of a thread, inside a transaction of their owner."""
     if worked == (0.0, 0.0):
         return
-    mine = (threads.c.run == run) & (threads.c.path == path)
-    for table, which, seconds in ((runs, runs.c.id == run, worked[0]), (threads, mine, worked[1])):
-        added = table.c.working_seconds + seconds
-        connection.execute(update(table).where(which).values(working_seconds=added))
+    key = {"b_run": run, "b_path": path}
+    connection.execute(prepared.ADD_WORK_TO_RUN, key | {"b_seconds": worked[0]})
+    connection.execute(prepared.ADD_WORK_TO_THREAD, key | {"b_seconds": worked[1]})
 
 
-def _is_call(call: CallRow) -> tuple[Any, ...]:
-    return (
-        calls.c.run == call.run,
-        calls.c.path == call.path,
-        calls.c.turn == call.turn,
-        calls.c.place == call.place,
-    )
+def _is_call(call: CallRow) -> dict[str, Any]:
+    """What the prepared statements call a call's key."""
+    return {"b_run": call.run, "b_path": call.path, "b_turn": call.turn, "b_place": call.place}

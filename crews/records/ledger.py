@@ -13,11 +13,12 @@ from typing import Literal
 
 from sqlalchemy import Connection, func, select
 
-from crews.records import days, reservations
+from crews.records import days, prepared, reservations
 from crews.records.journal import Journal, count_work
 from crews.records.reservations import Held, Key
 from crews.records.rows import RunRow, ThreadRow, dollars, row_as
-from crews.records.tables import runs, spend, threads
+from crews.records.runs import run_in
+from crews.records.tables import runs, spend
 from crews.records.workers import alive, clock
 from crews.safety.budget import Breach, Spent, breach
 from crews.settings import ModelLimits
@@ -99,9 +100,9 @@ def _wall(
 ) -> Wall | Full | None:
     """The first limit that the request would pass: the run's, the thread's, the team's."""
     run = journal.run
-    whole = row_as(RunRow, connection.execute(select(runs).where(runs.c.id == run)).one())
-    mine = (threads.c.run == run) & (threads.c.path == asked.path)
-    thread = row_as(ThreadRow, connection.execute(select(threads).where(mine)).one())
+    whole = run_in(connection, run)
+    mine = {"b_run": run, "b_path": asked.path}
+    thread = row_as(ThreadRow, connection.execute(prepared.THREAD, mine).one())
     held = reservations.held(connection, run)
     if found := _passed("run", whole, held, asked.wanted):
         return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import Connection, Integer, String, bindparam, func, insert, select, update
 
 from crews.records.rows import NANO, dollars
 from crews.records.tables import spend
@@ -18,6 +18,51 @@ from crews.safety.budget import Spent
 
 OPEN = ("reserved", "lost")
 """States in which a row counts beside what is in the rows of runs, threads and days."""
+
+# Built once: each request of a model executes most of them.
+_MINE = (spend.c.run == bindparam("b_run", type_=String)) & (
+    spend.c.path == bindparam("b_path", type_=String)
+)
+_ROW = (
+    _MINE
+    & (spend.c.turn == bindparam("b_turn", type_=Integer))
+    & (spend.c.epoch == bindparam("b_epoch", type_=Integer))
+)
+_RESERVED = _ROW & (spend.c.state == "reserved")
+_NEW = insert(spend)
+_AGAIN = (
+    update(spend)
+    .where(_ROW & (spend.c.state == "lost"))
+    .values(
+        lost_tokens=spend.c.lost_tokens + spend.c.tokens,
+        lost_money=spend.c.lost_money + spend.c.money,
+        lost_requests=spend.c.lost_requests + 1,
+        beyond=spend.c.beyond + bindparam("b_over", type_=Integer),
+    )
+)
+"""One more attempt at what was lost; what it reserves is given as parameters."""
+_BACK = (
+    update(spend)
+    .where(_RESERVED & (spend.c.lost_requests > 0))
+    .values(
+        tokens=spend.c.lost_tokens,
+        money=spend.c.lost_money,
+        state="lost",
+        lost_tokens=0,
+        lost_money=0,
+        lost_requests=spend.c.lost_requests - 1,
+    )
+)
+"""What earlier attempts lost stays, whatever becomes of this one."""
+_NOT_BEYOND = (
+    update(spend).where(_RESERVED & (spend.c.beyond > 0)).values(beyond=spend.c.beyond - 1)
+)
+_END = update(spend).where(_RESERVED)
+_FIRST = update(spend).where(_RESERVED & (spend.c.lost_requests == 0))
+"""The only attempt, as nearly always."""
+_HELD = select(spend).where(
+    spend.c.run == bindparam("b_run", type_=String), spend.c.state.in_(OPEN)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +76,11 @@ class Key:
     epoch: int
 
     @property
-    def row(self) -> ColumnElement[bool]:
-        """Its row."""
-        mine = (spend.c.run == self.run) & (spend.c.path == self.path)
-        return mine & (spend.c.turn == self.turn) & (spend.c.epoch == self.epoch)
+    def bound(self) -> dict[str, str | int]:
+        """What the statements below call its row."""
+        return {
+            "b_run": self.run, "b_path": self.path, "b_turn": self.turn, "b_epoch": self.epoch,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +109,9 @@ def set_aside(
         "model": model,
         "reserved_at": now,
     }
-    again: dict[str, object] = {
-        "lost_tokens": spend.c.lost_tokens + spend.c.tokens,
-        "lost_money": spend.c.lost_money + spend.c.money,
-        "lost_requests": spend.c.lost_requests + 1,
-        "beyond": spend.c.beyond + int(over),
-    }
-    mine = key.row & (spend.c.state == "lost")
-    if not connection.execute(update(spend).where(mine).values(**values, **again)).rowcount:
+    if not connection.execute(_AGAIN, key.bound | values | {"b_over": int(over)}).rowcount:
         where = {"run": key.run, "path": key.path, "turn": key.turn, "epoch": key.epoch}
-        connection.execute(insert(spend).values(**where, **values, beyond=int(over)))
+        connection.execute(_NEW, where | values | {"beyond": int(over)})
 
 
 def settle(connection: Connection, key: Key, tokens: int, money: int | None) -> None:
@@ -82,24 +121,18 @@ def settle(connection: Connection, key: Key, tokens: int, money: int | None) -> 
 
 def release(connection: Connection, key: Key) -> None:
     """Give a reservation back."""
-    mine = key.row & (spend.c.state == "reserved") & (spend.c.beyond > 0)
-    connection.execute(update(spend).where(mine).values(beyond=spend.c.beyond - 1))
+    connection.execute(_NOT_BEYOND, key.bound)
     _end(connection, key, {"state": "released"})
 
 
 def lose(connection: Connection, key: Key) -> None:
     """Keep a reservation as spent."""
-    mine = key.row & (spend.c.state == "reserved")
-    connection.execute(update(spend).where(mine).values(state="lost"))
+    connection.execute(_END, key.bound | {"state": "lost"})
 
 
 def _end(connection: Connection, key: Key, ended: dict[str, object]) -> None:
-    mine = key.row & (spend.c.state == "reserved")
-    before = {"tokens": spend.c.lost_tokens, "money": spend.c.lost_money, "state": "lost"}
-    none = {"lost_tokens": 0, "lost_money": 0, "lost_requests": spend.c.lost_requests - 1}
-    again = mine & (spend.c.lost_requests > 0)
-    if not connection.execute(update(spend).where(again).values(**before, **none)).rowcount:
-        connection.execute(update(spend).where(mine).values(**ended))
+    if not connection.execute(_FIRST, key.bound | ended).rowcount:
+        connection.execute(_BACK, key.bound)
 
 
 def beyond(connection: Connection, run: str, path: str) -> int:
@@ -111,8 +144,7 @@ def beyond(connection: Connection, run: str, path: str) -> int:
 
 def held(connection: Connection, run: str) -> list[Held]:
     """What a run has reserved and not settled, and what may have been billed without an answer."""
-    query = select(spend).where(spend.c.run == run, spend.c.state.in_(OPEN))
-    return [_as_held(row) for row in connection.execute(query)]
+    return [_as_held(row) for row in connection.execute(_HELD, {"b_run": run})]
 
 
 def _as_held(row: Any) -> Held:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from functools import cache
+
+from sqlalchemy import Connection, Select, bindparam, select
 
 from crews.errors import UsageError
 from crews.records.questions import Decision, ReviewKind, ReviewRow
@@ -85,15 +87,18 @@ def list_reviews(
     kind: ReviewKind | None = None,
 ) -> tuple[ReviewRow, ...]:
     """Reviews, oldest first; by default the open ones of every run. `state=None`: all of them."""
-    query = select(reviews).order_by(reviews.c.opened_at, reviews.c.number)
-    if run is not None:
-        query = query.where(reviews.c.run == run)
-    if state is not None:
-        query = query.where(reviews.c.state == state)
-    if kind is not None:
-        query = query.where(reviews.c.kind == kind)
+    asked = {"run": run, "state": state, "kind": kind}
+    given = {name: value for name, value in asked.items() if value is not None}
     with store.reading() as connection:
-        return tuple(row_as(ReviewRow, row) for row in connection.execute(query))
+        found = connection.execute(_listing(*given), given)
+        return tuple(row_as(ReviewRow, row) for row in found)
+
+
+@cache
+def _listing(*columns: str) -> Select[tuple[object, ...]]:
+    """Built once: a run looks for its reviews at every turn."""
+    which = (reviews.c[name] == bindparam(name) for name in columns)
+    return select(reviews).where(*which).order_by(reviews.c.opened_at, reviews.c.number)
 
 
 def same_question(connection: Connection, review: ReviewRow) -> tuple[ReviewRow, ...]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -12,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from sqlalchemy import Row
 
 R = TypeVar("R")
@@ -26,7 +30,23 @@ NANO = 1_000_000_000
 
 def row_as(kind: type[R], row: Row[tuple[object, ...]]) -> R:
     """A database row as the dataclass whose fields are its columns."""
-    return kind(**{f.name: getattr(row, f.name) for f in fields(kind)})  # type: ignore[arg-type]
+    return kind(*_in_order(kind)(row))
+
+
+def columns_of(row: DataclassInstance) -> dict[str, Any]:
+    """Column -> value of a row that is to be written; its values are not copied."""
+    return {name: getattr(row, name) for name in _names(type(row))}
+
+
+@cache
+def _names(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+@cache
+def _in_order(kind: type[Any]) -> Callable[[object], tuple[Any, ...]]:
+    """What reads the columns of a row, in the order of the dataclass's fields."""
+    return attrgetter(*_names(kind))
 
 
 def dollars(nano: int) -> Decimal:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, Select, insert, select, update
 
 from crews.errors import RunBusy, UsageError
-from crews.records import audit
+from crews.records import audit, prepared
 from crews.records.owner import presence, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
 from crews.records.store import Store, check_version, dump
@@ -131,15 +131,12 @@ def digests(team: TeamSpec) -> dict[str, JsonValue]:
 def get_run(store: Store, run: str) -> RunRow:
     """One run; UsageError if there is none of that id."""
     with store.reading() as connection:
-        row = connection.execute(select(runs).where(runs.c.id == run)).first()
-    if row is None:
-        raise _unknown(run)
-    return row_as(RunRow, row)
+        return run_in(connection, run)
 
 
 def run_in(connection: Connection, run: str) -> RunRow:
     """One run, as the caller's transaction sees it; UsageError if there is none of that id."""
-    row = connection.execute(select(runs).where(runs.c.id == run)).first()
+    row = connection.execute(prepared.RUN, {"b_run": run}).first()
     if row is None:
         raise _unknown(run)
     return row_as(RunRow, row)

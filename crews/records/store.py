@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,7 +217,28 @@ def database_url(url: str) -> URL:
 
 
 def _engine(url: str, patience: float) -> Engine:
+    """The engine of a journal, which keeps what was compiled for it: where it can, the one that was made before.
+
+    A forked process makes its own, since a connection belongs to the process that opened it; so does a file that is
+    new, or another one under the same name.
+    """
     parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = Path(parsed.database or ":memory:")
+        if not file.is_file():
+            return _make_engine(parsed, patience)
+        status = file.stat()
+        return _kept_engine(parsed, patience, os.getpid(), status.st_dev, status.st_ino)
+    return _kept_engine(parsed, patience, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _kept_engine(parsed: URL, patience: float, *identity: int) -> Engine:
+    del identity
+    return _make_engine(parsed, patience)
+
+
+def _make_engine(parsed: URL, patience: float) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         given = {name: value for name, value in _LIVELY.items() if name not in parsed.query}
         return create_engine(parsed, connect_args=given)
@@ -252,7 +276,15 @@ def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 def _sqlite_begin(connection: Connection) -> None:
     reading = connection.get_execution_options().get("crews_reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
+    # Past SQLAlchemy, for which this is a statement like any other: it costs more than what most of them do.
+    driver = connection.connection.cursor()
+    try:
+        driver.execute(begin)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(begin, None, error, sqlite3.Error) from error
+    finally:
+        driver.close()
 
 
 def _version(connection: Connection) -> int | None:

@@ -47,6 +47,18 @@ def quiet(storage: Path) -> None:
             os.environ[_NO_DOTENV] = before
 
 
+def load(storage: Path) -> None:
+    """Have everything of CrewAI there that a run needs."""
+    quiet(storage)
+    _cached_agent_class()
+    importlib.import_module("crewai.task")
+
+
+def is_loaded() -> bool:
+    """Is it there already?"""
+    return "agent" in _classes
+
+
 def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI demands, no branch
     """The class of our agents; made when CrewAI is first needed, because importing it takes seconds."""
     from crewai.agents.agent_builder.base_agent import BaseAgent

@@ -83,9 +83,8 @@ def again(scene: Scene, asked: Asked) -> bool:
 
 def calls_left(scene: Scene, thread: ThreadRow) -> int:
     """How many tool calls the limits still allow to this thread."""
-    run, fresh = scene.row(), scene.journal.thread(thread.path) or thread
-    left = [row.walls.calls - row.calls for row in (run, fresh) if row.walls.calls is not None]
-    return max(0, min(left, default=NO_LIMIT))
+    left = scene.journal.calls_left(thread.path)
+    return NO_LIMIT if left is None else max(0, left)
 
 
 async def _with_room(scene: Scene, thread: ThreadRow, asked: Asked) -> Wall | None:

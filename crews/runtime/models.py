@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from crews.errors import KeyMissing, ModelAuthError, ModelError
@@ -17,6 +18,8 @@ from crews.safety.bounds import CHARACTERS_A_TOKEN
 from crews.settings import Settings
 
 if TYPE_CHECKING:
+    import ssl
+
     from anthropic import AsyncAnthropic
     from anthropic.types import Message
     from pydantic import SecretStr
@@ -276,6 +279,8 @@ class ModelSource:
     """Makes the run's model when it is first needed: importing the SDK costs more than a run's rest."""
 
     settings: Settings
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first request is about to be sent."""
     _client: list[Claude] = field(default_factory=list[Claude])
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -306,6 +311,7 @@ class ModelSource:
         async with self._connecting:  # agents that begin at once share one client
             if not self._client:
                 self._client.append(await asyncio.to_thread(self._connect))
+                self.asked.set()
         return self._client[0]
 
     async def aclose(self) -> None:
@@ -315,7 +321,7 @@ class ModelSource:
 
     def _connect(self) -> Claude:
         self.check()
-        from anthropic import AsyncAnthropic
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
         s = self.settings
         # An endpoint of the user's own may want no key at all, but the SDK wants to send one.
@@ -323,7 +329,19 @@ class ModelSource:
         if key is None and token is None:
             key = "none"
         url = s.base_url or None
-        return Claude(AsyncAnthropic(api_key=key, auth_token=token, base_url=url, max_retries=4))
+        http = DefaultAsyncHttpxClient(verify=_certificates())
+        client = AsyncAnthropic(
+            api_key=key, auth_token=token, base_url=url, max_retries=4, http_client=http
+        )
+        return Claude(client)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom connections trust; read once, since it takes longer than several turns of a run."""
+    from httpx2 import create_ssl_context
+
+    return create_ssl_context()
 
 
 def _value(secret: SecretStr | None) -> str | None:

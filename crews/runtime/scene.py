@@ -55,11 +55,12 @@ class Scene:
 
     def emit(self, kind: EventKind, **values: object) -> None:
         """Tell the listener; a listener that breaks stops nothing."""
-        row = self.journal.row() if kind in _WITH_TOTALS else None
+        told: dict[str, int] = {}
+        if kind in _WITH_TOTALS:
+            told["run_tokens"], told["run_money"] = self.journal.totals()
         if text := values.get("text"):
             values["text"] = self.redactor.text(str(text))
-        totals = {"run_tokens": row.tokens, "run_money": row.money} if row else {}
-        event = Event(kind=kind, run=self.journal.run, at=time.time(), **totals, **values)  # type: ignore[arg-type]
+        event = Event(kind=kind, run=self.journal.run, at=time.time(), **told, **values)  # type: ignore[arg-type]
         try:
             self.listener(event)
         except Exception:  # noqa: BLE001 - loguru is told, and it fails closed
@@ -86,7 +87,7 @@ class Scene:
         sandbox = self.sandbox.name if self.sandbox else ""
 
         def now() -> Standing:
-            row = self.journal.row()
+            _, money = self.journal.totals()
             return Standing(
                 autonomy=level,
                 observe=self.options.observe,
@@ -95,7 +96,7 @@ class Scene:
                 hosts=grant.hosts,
                 targets=grant.targets,
                 amount=grant.amount,
-                spent=dollars(row.money),
+                spent=dollars(money),
                 sandbox=sandbox,
                 owners=self.owners,
                 protected=self.protected,

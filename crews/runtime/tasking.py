@@ -24,33 +24,69 @@ if TYPE_CHECKING:
 
 
 class Tasking:
-    """A run's tasks. Each starts as soon as those before it have handed over."""
+    """A run's tasks. Each starts as soon as those before it have handed over.
 
-    def __init__(self, scene: Scene) -> None:
+    The work begins before CrewAI is there, which takes seconds to load: it is loaded while a model thinks.
+
+    Args:
+        scene: The run's.
+        asked: Set when a model is asked for the first time; None: nobody will be.
+    """
+
+    def __init__(self, scene: Scene, asked: asyncio.Event | None = None) -> None:
         self._scene = scene
+        self._asked = asked
         self._running: dict[str, asyncio.Task[ThreadRow]] = {}
+        self._needed = asyncio.Event()
+        self._loading: asyncio.Task[None] | None = None
 
     async def run(self) -> ThreadRow:
         """Kick off the crew; returns the last task's thread. A task that is finished is not run again."""
+        ordered(self._scene.team.tasks)  # tasks that wait for each other would never start
+        try:
+            self._start_ready()
+            await self._crewai(needed=self._asked is None or crew.is_loaded())
+            return await self._kick_off()
+        except Waiting:
+            await self._let_the_others_go_on()
+            raise
+        finally:
+            left: list[asyncio.Task[ThreadRow] | asyncio.Task[None]] = [*self._running.values()]
+            left += [self._loading] if self._loading else []
+            for running in left:
+                running.cancel()
+            if left:
+                await asyncio.wait(left)
+
+    async def _crewai(self, *, needed: bool) -> None:
+        """Wait for CrewAI. If it is not needed yet, its loading begins when a model has been asked."""
+        if needed:
+            self._needed.set()
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._load())
+        await asyncio.shield(self._loading)
+
+    async def _load(self) -> None:
+        signals = [e for e in (self._needed, self._asked) if e is not None]
+        waits = [asyncio.ensure_future(event.wait()) for event in signals]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        storage = self._scene.settings.home / "crewai"
+        await asyncio.to_thread(crew.load, storage)
+
+    async def _kick_off(self) -> ThreadRow:
         team = self._scene.team
-        crew.quiet(self._scene.settings.home / "crewai")
         agents: list[BaseAgent] = []
         tasks: list[Task] = []
         for task in ordered(team.tasks):
             agent = crew.make_agent(self._agent(task), self._executor(task))
             agents.append(agent)
             tasks.append(crew.make_task(task.description, task.expected_output, agent, task.name))
-        try:
-            self._start_ready()
-            await crew.kick_off(team.name, agents, tasks)
-            return await self._running[ordered(team.tasks)[-1].name]
-        except Waiting:
-            await self._let_the_others_go_on()
-            raise
-        finally:
-            for running in self._running.values():
-                running.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await crew.kick_off(team.name, agents, tasks)
+        return await self._running[ordered(team.tasks)[-1].name]
 
     async def _let_the_others_go_on(self) -> None:
         """One task waits for a human; the others work until they are finished or wait, too."""
@@ -79,6 +115,7 @@ class Tasking:
                 self._running[task.name] = running
 
     def _one_ended(self, running: asyncio.Task[ThreadRow]) -> None:
+        self._needed.set()
         if not running.cancelled() and running.exception() is None:
             self._start_ready()
 
@@ -152,6 +189,7 @@ class Tasking:
             done = await work(scene, agent, row, tools)
             return done.outcome.summary if done.outcome else ""
 
+        await self._crewai(needed=True)
         async with scene.slots:
             await crew.run_task(row.task, row.brief, agent, execute)
         done = scene.journal.thread(row.path)

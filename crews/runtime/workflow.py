@@ -127,7 +127,7 @@ async def _activate(
         scene = await _scene(row, journal, settings, listener, model, shift)
         scene.emit("run_started" if first else "run_resumed", text=row.goal)
         _heed_stop(journal)
-        last = await Tasking(scene).run()
+        last = await Tasking(scene, None if row.asked.tape else source.asked).run()
         await close(scene, last)
         _complete(scene, last)
     except Waiting:

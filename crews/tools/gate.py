@@ -107,15 +107,17 @@ class Gate(CallLog):
         if tool.review_kind == "action" and (review := self._standing(action, verdict)):
             reason = f"{review.decided_by} approved this for the whole run (review {review.id})."
             allowed = replace(verdict, ruling="allow", reason=reason, role="", roles=(), asking=())
-            call = self.ruled(call, seat, allowed, review.id, action)
-            return self._start(call, seat, tool, action)
-        call = self.ruled(call, seat, verdict, action=action)
+            self._check_owner(call, tool)
+            return self.allowed(call, seat, tool, allowed, action, review.id)
         if verdict.ruling == "deny":
+            call = self.ruled(call, seat, verdict, action=action)
             return self.denied(call, seat, verdict)
         if verdict.ruling == "ask" and not verdict.deferred:
+            call = self.ruled(call, seat, verdict, action=action)
             question = asking.may_it_happen(call, seat, action, verdict, self.team_hash)
             await self._ask(call, seat, question)
-        return self._start(call, seat, tool, action)
+        self._check_owner(call, tool)
+        return self.allowed(call, seat, tool, verdict, action)
 
     def _standing(self, action: Action, verdict: Verdict) -> ReviewRow | None:
         """The approval for the whole run under which this action falls."""

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from crews.records.journal import Journal
+from crews.records import steps
+from crews.records.journal import Journal, ruling
 from crews.records.rows import FINISHED_CALL, CallRow
 from crews.records.steps import Step
 from crews.records.store import dump
@@ -52,12 +53,16 @@ class CallLog:
 
         `standing`: the review whose approval holds for the call. `action`: what was judged.
         """
+        step = self._ruling(call, seat, verdict, standing, action)
+        return self.journal.set_call(call, step, **ruling(verdict))
+
+    def _ruling(
+        self, call: CallRow, seat: Seat, verdict: Verdict, standing: str, action: Action | None
+    ) -> Step:
         shown = dump(self.redactor.json(_masked(call, seat)))
         labels = sorted(action.provenance.labels) if action else []
         reason = self.redactor.text(verdict.reason)
-        return self.journal.rule_call(
-            call, verdict, seat.agent, shown, standing, labels=labels, reason=reason
-        )
+        return steps.ruled(verdict, seat.agent, shown, reason, standing, labels)
 
     def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
         """Policy has denied it."""
@@ -72,22 +77,29 @@ class CallLog:
         call = self.ruled(call, seat, Verdict("deny", "not-granted", text))
         return self.ended(call, seat, "denied", text, _quoted(call, seat))
 
+    def allowed(
+        self, call: CallRow, seat: Seat, tool: AnyTool, verdict: Verdict, action: Action,
+        standing: str = "",
+    ) -> CallRow:  # fmt: skip
+        """Policy has allowed it, and its effect is about to happen: two entries of one transaction."""
+        step = self._ruling(call, seat, verdict, standing, action)
+        return self._begun(call, seat, tool, action, (step,), ruling(verdict))
+
     def started(
         self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None = None
     ) -> CallRow:
         """The effect is about to happen; `action`: what it will do, where that was judged just now."""
-        sandbox = seat.context.sandbox
-        body: dict[str, JsonValue] = {
-            "agent": seat.agent,
-            "effect": call.effect,
-            "sandbox": sandbox.name if sandbox and call.effect == "execute" else "",
-            "key": seat.at(call).key if tool.keyed else "",
-        }
-        if sandbox and call.effect == "execute" and sandbox.facts:
-            body["place"] = dict(sandbox.facts)
+        return self._begun(call, seat, tool, action, (), {})
+
+    def _begun(
+        self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None,
+        before: tuple[Step, ...], values: dict[str, str],
+    ) -> CallRow:  # fmt: skip
         call = self.journal.set_call(
             call,
-            Step("effect_started", body),
+            *before,
+            _beginning(call, seat, tool),
+            **values,
             state="started",
             started_at=time.time(),
             # A human may have edited them; what is kept is what happens.
@@ -131,6 +143,19 @@ class CallLog:
         )
         self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
         return call
+
+
+def _beginning(call: CallRow, seat: Seat, tool: AnyTool) -> Step:
+    sandbox = seat.context.sandbox if call.effect == "execute" else None
+    body: dict[str, JsonValue] = {
+        "agent": seat.agent,
+        "effect": call.effect,
+        "sandbox": sandbox.name if sandbox else "",
+        "key": seat.at(call).key if tool.keyed else "",
+    }
+    if sandbox and sandbox.facts:
+        body["place"] = dict(sandbox.facts)
+    return Step("effect_started", body)
 
 
 def _quoted(call: CallRow, seat: Seat) -> str:

@@ -77,6 +77,8 @@ def test_every_way_to_write_is_tried() -> None:
     reads = {
         "writing",
         "row",
+        "totals",
+        "calls_left",
         "stop_asked",
         "thread",
         "threads",
