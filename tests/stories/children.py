@@ -169,7 +169,7 @@ async def _ask_once() -> None:
 
     request = ModelRequest("/", 0, "a", "m", "s", (), ({"role": "user", "content": "hi"},), 9)
     with MessagesServer(lambda _: Reply((Thinking("So?"), Text("So."), ToolUse("t")))) as server:
-        await ModelSource(Settings(base_url=server.url)).ask(request, print)
+        await ModelSource(Settings(base_url=server.url)).ask(request, lambda text, *, billed: None)
 
 
 def _be_a_child(job: Job) -> None:
