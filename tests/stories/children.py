@@ -163,13 +163,17 @@ def _warm_up() -> None:
         raise AssertionError(f"these still run: {threading.enumerate()}")
 
 
+def _unheard(text: str, *, billed: bool) -> None:
+    """Nothing is tried again here."""
+
+
 async def _ask_once() -> None:
     from crews.runtime.models import ModelRequest, ModelSource
     from crews.settings import Settings
 
     request = ModelRequest("/", 0, "a", "m", "s", (), ({"role": "user", "content": "hi"},), 9)
     with MessagesServer(lambda _: Reply((Thinking("So?"), Text("So."), ToolUse("t")))) as server:
-        await ModelSource(Settings(base_url=server.url)).ask(request, lambda text, *, billed: None)
+        await ModelSource(Settings(base_url=server.url)).ask(request, _unheard)
 
 
 def _be_a_child(job: Job) -> None:
