@@ -16,6 +16,6 @@ def read_it(request: Request) -> Reply:
 BRAIN = scripted(
     {
         "reader": [reply(call("read_file", name="a"), call("read_file")), read_it],
-        "slow": [Reply((Text("word " * 200),), pause=0.05)],
+        "slow": [Reply((Text("word " * 200),), pause=0.2)],
     }
 )
