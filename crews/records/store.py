@@ -9,25 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import (
-    URL,
     Connection,
-    create_engine,
-    event,
     func,
     insert,
     inspect,
     literal,
-    make_url,
     select,
     update,
 )
@@ -35,13 +27,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crews.errors import StoreError
 from crews.records import tables
+from crews.records.engines import SharedEngine, engine_of
 from crews.records.migrations import migrate
 from crews.records.outages import PATIENCE, Outage, unusable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
+    pass
 
 WRITE_LOCK = 0x63726577
 """Number of the advisory lock that writers of one Postgres database take in turn."""
@@ -52,22 +43,17 @@ A SQLite file knows no such thing: a frozen process that holds its lock holds it
 """
 LOCKED = 15
 """Seconds after which Postgres gives a wait for a lock up; longer than `FROZEN`, which frees it."""
-ONE_TRY = 5.0
-"""Seconds for which SQLite itself waits for a lock, before the wait is told of."""
 Sealing = Callable[[Connection], None]
-_LIVELY: dict[str, object] = {
-    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
-}  # fmt: skip
-"""A server that has vanished without a word is noticed within half a minute (libpq's parameters)."""
 
 
 class Store:
     """One open journal. Use `open_store`; close it, or use it as a context manager."""
 
     def __init__(
-        self, engine: Engine, patience: float = PATIENCE, sealing: Sealing | None = None
+        self, shared: SharedEngine, patience: float = PATIENCE, sealing: Sealing | None = None
     ) -> None:
-        self.engine = engine
+        self._give_back = shared.taken()
+        self.engine = engine = shared.engine
         self.sealing = sealing
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
@@ -101,7 +87,7 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection."""
-        self.engine.dispose()
+        self._give_back()
 
     def __enter__(self) -> Store:
         return self
@@ -194,7 +180,7 @@ def open_store(url: str, *, patience: float = PATIENCE, sealing: Sealing | None 
         StoreError: the database cannot be reached or written, or was written by a newer version.
     """
     try:
-        store = Store(_engine(url, patience), patience, sealing)
+        store = Store(engine_of(url, patience), patience, sealing)
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise unusable(error) from error
     try:
@@ -206,49 +192,6 @@ def open_store(url: str, *, patience: float = PATIENCE, sealing: Sealing | None 
         store.close()
         raise
     return store
-
-
-def database_url(url: str) -> URL:
-    """The URL with the driver that is installed: users write `postgresql://` or `postgres://`."""
-    parsed = make_url(url)
-    if parsed.drivername in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
-
-
-def _engine(url: str, patience: float) -> Engine:
-    """The engine of a journal, which keeps what was compiled for it: where it can, the one that was made before.
-
-    A forked process makes its own, since a connection belongs to the process that opened it; so does a file that is
-    new, or another one under the same name.
-    """
-    parsed = database_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        file = Path(parsed.database or ":memory:")
-        if not file.is_file():
-            return _make_engine(parsed, patience)
-        status = file.stat()
-        return _kept_engine(parsed, patience, os.getpid(), status.st_dev, status.st_ino)
-    return _kept_engine(parsed, patience, os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _kept_engine(parsed: URL, patience: float, *identity: int) -> Engine:
-    del identity
-    return _make_engine(parsed, patience)
-
-
-def _make_engine(parsed: URL, patience: float) -> Engine:
-    if parsed.get_backend_name() != "sqlite":
-        given = {name: value for name, value in _LIVELY.items() if name not in parsed.query}
-        return create_engine(parsed, connect_args=given)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    timeout = min(ONE_TRY, max(1.0, patience))
-    engine = create_engine(parsed, connect_args={"timeout": timeout, "isolation_level": None})
-    event.listen(engine, "connect", _sqlite_connect)
-    event.listen(engine, "begin", _sqlite_begin)
-    return engine
 
 
 def _lock(connection: Connection) -> None:
@@ -263,28 +206,6 @@ def _lock(connection: Connection) -> None:
             func.pg_advisory_xact_lock(WRITE_LOCK),
         )
     )
-
-
-def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    # WAL: readers never block the writer. FULL: a commit survives a loss of power, so that no
-    # finished step is repeated.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _sqlite_begin(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("crews_reading")
-    begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
-    # Past SQLAlchemy, for which this is a statement like any other: it costs more than what most of them do.
-    driver = connection.connection.cursor()
-    try:
-        driver.execute(begin)
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(begin, None, error, sqlite3.Error) from error
-    finally:
-        driver.close()
 
 
 def _version(connection: Connection) -> int | None:

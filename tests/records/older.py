@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, MetaData, create_engine, text
 
-from crews.records.store import database_url
+from crews.records.engines import database_url
 
 DATA = Path(__file__).parent / "data"
 RUN, REVIEW = "tsbg98c8", "tsbg98c8-1"

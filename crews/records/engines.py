@@ -1,0 +1,120 @@
+"""How does this process reach a journal's database, and when does it let go of it?
+
+An engine keeps what was compiled for it, so those who open the same journal share one. Its connections are closed
+when the last of them has closed the journal: whoever is in the middle of a transaction then keeps theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+ONE_TRY = 5.0
+"""Seconds for which SQLite itself waits for a lock, before the wait is told of."""
+_LIVELY: dict[str, object] = {
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+}  # fmt: skip
+"""A server that has vanished without a word is noticed within half a minute (libpq's parameters)."""
+
+
+@dataclass(slots=True)
+class SharedEngine:
+    """An engine, and how many use it."""
+
+    engine: Engine
+    _users: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def taken(self) -> Callable[[], None]:
+        """Count one more user; returns what ends this use, once."""
+        with self._lock:
+            self._users += 1
+        left = [1]
+
+        def give_back() -> None:
+            with self._lock:
+                self._users -= left.pop() if left else 0
+                last = not self._users
+            if last:
+                self.engine.dispose()
+
+        return give_back
+
+
+def database_url(url: str) -> URL:
+    """The URL with the driver that is installed: users write `postgresql://` or `postgres://`."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def engine_of(url: str, patience: float) -> SharedEngine:
+    """The engine of a journal, which keeps what was compiled for it: where it can, the one that was made before.
+
+    A forked process makes its own, since a connection belongs to the process that opened it; so does a file that is
+    new, or another one under the same name.
+    """
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = Path(parsed.database or ":memory:")
+        if not file.is_file():
+            return SharedEngine(_make_engine(parsed, patience))
+        status = file.stat()
+        return _kept_engine(parsed, patience, os.getpid(), status.st_dev, status.st_ino)
+    return _kept_engine(parsed, patience, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _kept_engine(parsed: URL, patience: float, *identity: int) -> SharedEngine:
+    del identity
+    return SharedEngine(_make_engine(parsed, patience))
+
+
+def _make_engine(parsed: URL, patience: float) -> Engine:
+    if parsed.get_backend_name() != "sqlite":
+        given = {name: value for name, value in _LIVELY.items() if name not in parsed.query}
+        return create_engine(parsed, connect_args=given)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    timeout = min(ONE_TRY, max(1.0, patience))
+    engine = create_engine(parsed, connect_args={"timeout": timeout, "isolation_level": None})
+    event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # WAL: readers never block the writer. FULL: a commit survives a loss of power, so that no
+    # finished step is repeated.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("crews_reading")
+    begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
+    # Past SQLAlchemy, for which this is a statement like any other: it costs more than what most of them do.
+    driver = connection.connection.cursor()
+    try:
+        driver.execute(begin)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(begin, None, error, sqlite3.Error) from error
+    finally:
+        driver.close()
