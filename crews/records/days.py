@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from crews.records import audit
+from crews.records import audit, reservations
 from crews.records.rows import NANO, dollars, row_as
 from crews.records.runs import wake
 from crews.records.store import Store
@@ -121,13 +121,8 @@ def in_flight(connection: Connection, day: DayRow) -> Decimal:
 
     They hardly ever take all of it. What a dead owner had reserved may have been billed, and is not among it.
     """
-    query = (
-        select(runs.c.owner, func.coalesce(func.sum(spend.c.money), 0))
-        .join(runs, (runs.c.id == spend.c.run) & (runs.c.epoch == spend.c.epoch))
-        .where(*_counted(day), spend.c.state == "reserved", runs.c.status == "running")
-        .group_by(runs.c.owner)
-    )
-    found = [(str(owner), int(money)) for owner, money in connection.execute(query)]
+    money_of = func.coalesce(func.sum(spend.c.money), 0)
+    found = reservations.waited_for(connection, money_of, *_counted(day))
     return dollars(sum(money for owner, money in found if alive(connection, owner)))
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
@@ -37,22 +36,20 @@ class SharedEngine:
 
     engine: Engine
     _users: int = 0
-    _lock: Lock = field(default_factory=Lock)
+    _lock: RLock = field(default_factory=RLock)
 
-    def taken(self) -> Callable[[], None]:
-        """Count one more user; returns what ends this use, once."""
+    def take(self) -> None:
+        """Count one more user."""
         with self._lock:
             self._users += 1
-        left = [1]
 
-        def give_back() -> None:
-            with self._lock:
-                self._users -= left.pop() if left else 0
-                last = not self._users
-            if last:
-                self.engine.dispose()
-
-        return give_back
+    def give_back(self) -> None:
+        """Count one less; the last one's connections are closed. Once for each `take`."""
+        with self._lock:
+            self._users -= 1
+            last = not self._users
+        if last:
+            self.engine.dispose()
 
 
 def database_url(url: str) -> URL:

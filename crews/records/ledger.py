@@ -18,7 +18,7 @@ from crews.records.journal import Journal, count_work
 from crews.records.reservations import Held, Key
 from crews.records.rows import RunRow, ThreadRow, dollars, row_as
 from crews.records.runs import run_in
-from crews.records.tables import runs, spend
+from crews.records.tables import spend
 from crews.records.workers import alive, clock
 from crews.safety.budget import Breach, Spent, breach
 from crews.settings import ModelLimits
@@ -104,31 +104,26 @@ def _wall(
     mine = {"b_run": run, "b_path": asked.path}
     thread = row_as(ThreadRow, connection.execute(prepared.THREAD, mine).one())
     held = reservations.held(connection, run)
-    if found := _passed("run", whole, held, asked.wanted):
+    if found := _in_row("run", whole, held, asked.wanted):
         return found
     own = [h for h in held if h.path == asked.path]
-    if found := _passed("thread", thread, own, asked.wanted):
+    if found := _in_row("thread", thread, own, asked.wanted):
         return found
     if daily is None or not asked.model:
         return None
     return _day_wall(connection, whole.team_name, daily, asked, now)
 
 
-def _passed(
+def _in_row(
     scope: Scope, row: RunRow | ThreadRow, held: Sequence[Held], wanted: Spent
 ) -> Wall | Full | None:
-    """The limit that is passed; where only reservations in flight pass it, they are waited for.
-
-    They hardly ever take all that was set aside for them, and nobody needs to be asked about the rest.
-    """
+    """The limit of a run or a thread that is passed."""
     spent = total(row)
     committed = sum((h.amount for h in held), spent)
     if (found := breach(row.walls, committed, wanted)) is None:
         return None
-    flying = sum(h.in_flight for h in held)
-    if flying and breach(row.walls, sum((h.least for h in held), spent), wanted) is None:
-        return Full(f"requests in flight may take what is left of the {scope}'s budget")
-    return Wall(scope, found, committed)
+    least = sum((h.least for h in held), spent)
+    return _passed(row.walls, least, wanted, Wall(scope, found, committed))
 
 
 def _day_wall(
@@ -137,15 +132,25 @@ def _day_wall(
     day = days.get_day(connection, team, days.day_of(now))
     if (limit := day.limit(daily)) is None:
         return None
-    held = days.committed(connection, day)
-    found = breach(Limits(money=limit), held, asked.wanted)
-    if found is None:
+    walls, held = Limits(money=limit), days.committed(connection, day)
+    if (found := breach(walls, held, asked.wanted)) is None:
         return None
+    least = held
     if held.money is not None:
         least = Spent(money=held.money - days.in_flight(connection, day))
-        if breach(Limits(money=limit), least, asked.wanted) is None:
-            return Full("requests in flight may take what is left of the team's day")
-    return Wall("team", found, held, day.day)
+    return _passed(walls, least, asked.wanted, Wall("team", found, held, day.day))
+
+
+def _passed(walls: Limits, least: Spent, wanted: Spent, wall: Wall) -> Wall | Full:
+    """The wall; where only reservations in flight pass it, they are waited for.
+
+    They hardly ever take all that was set aside for them, and nobody needs to be asked about the rest. `least`: what
+    counts whatever becomes of them.
+    """
+    if breach(walls, least, wanted) is not None:
+        return wall
+    whose = "team's day" if wall.scope == "team" else f"{wall.scope}'s budget"
+    return Full(f"requests in flight may take what is left of the {whose}")
 
 
 def _full(connection: Connection, model: str, room: ModelLimits, now: float) -> Full | None:
@@ -166,13 +171,7 @@ def _in_flight(connection: Connection, model: str, most: int) -> int:
 
     Only where it matters, at the limit, are the owners looked at.
     """
-    query = (
-        select(runs.c.owner, func.count())
-        .join(runs, (runs.c.id == spend.c.run) & (runs.c.epoch == spend.c.epoch))
-        .where(spend.c.model == model, spend.c.state == "reserved", runs.c.status == "running")
-        .group_by(runs.c.owner)
-    )
-    found = [(str(owner), int(count)) for owner, count in connection.execute(query)]
+    found = reservations.waited_for(connection, func.count(), spend.c.model == model)
     if sum(count for _, count in found) < most:
         return 0
     return sum(count for owner, count in found if alive(connection, owner))

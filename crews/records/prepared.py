@@ -29,7 +29,8 @@ _THIS_THREAD = (threads.c.run == _RUN) & (threads.c.path == _PATH)
 _THIS_TURN = (calls.c.run == _RUN) & (calls.c.path == _PATH) & (calls.c.turn == _TURN)
 _THIS_CALL = _THIS_TURN & (calls.c.place == _PLACE)
 _OF_THREAD = (spend.c.run == _RUN) & (spend.c.path == _PATH)
-_THIS_SPEND = _OF_THREAD & (spend.c.turn == _TURN) & (spend.c.epoch == _EPOCH)
+THIS_SPEND = _OF_THREAD & (spend.c.turn == _TURN) & (spend.c.epoch == _EPOCH)
+"""The row of a reservation."""
 _COUNTED = ("tokens", "money", "turns", "calls")
 
 RUN = select(runs).where(_THIS_RUN)
@@ -89,6 +90,6 @@ ADD_WORK_TO_RUN, ADD_WORK_TO_THREAD = (
 SPENT_ON = (
     select(runs.c.team_name, spend.c.model, spend.c.reserved_at)
     .join(spend, spend.c.run == runs.c.id)
-    .where(_THIS_SPEND)
+    .where(THIS_SPEND)
 )
 """Team, model and moment of a reservation."""

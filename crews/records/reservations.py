@@ -10,29 +10,32 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Integer, String, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
+from crews.records.prepared import THIS_SPEND
 from crews.records.rows import NANO, dollars
-from crews.records.tables import spend
+from crews.records.tables import runs, spend
 from crews.safety.budget import Spent
 
 OPEN = ("reserved", "lost")
 """States in which a row counts beside what is in the rows of runs, threads and days."""
 
 # Built once: each request of a model executes most of them.
-_MINE = (spend.c.run == bindparam("b_run", type_=String)) & (
-    spend.c.path == bindparam("b_path", type_=String)
-)
-_ROW = (
-    _MINE
-    & (spend.c.turn == bindparam("b_turn", type_=Integer))
-    & (spend.c.epoch == bindparam("b_epoch", type_=Integer))
-)
-_RESERVED = _ROW & (spend.c.state == "reserved")
+_RESERVED = THIS_SPEND & (spend.c.state == "reserved")
 _NEW = insert(spend)
 _AGAIN = (
     update(spend)
-    .where(_ROW & (spend.c.state == "lost"))
+    .where(THIS_SPEND & (spend.c.state == "lost"))
     .values(
         lost_tokens=spend.c.lost_tokens + spend.c.tokens,
         lost_money=spend.c.lost_money + spend.c.money,
@@ -158,3 +161,19 @@ def _as_held(row: Any) -> Held:
 
 def _money(nano: int | None) -> Decimal | None:
     return None if nano is None else dollars(nano)
+
+
+def waited_for(
+    connection: Connection, amount: ColumnElement[int], *which: ColumnElement[bool]
+) -> list[tuple[str, int]]:
+    """Owner and amount (an aggregate) of those requests, over all runs, that a run's present owner made.
+
+    Whether an owner lives is for the caller to find out, who may not need to know.
+    """
+    query = (
+        select(runs.c.owner, amount)
+        .join(runs, (runs.c.id == spend.c.run) & (runs.c.epoch == spend.c.epoch))
+        .where(*which, spend.c.state == "reserved", runs.c.status == "running")
+        .group_by(runs.c.owner)
+    )
+    return [(str(owner), int(found)) for owner, found in connection.execute(query)]

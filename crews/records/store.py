@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,11 @@ class Store:
     def __init__(
         self, shared: SharedEngine, patience: float = PATIENCE, sealing: Sealing | None = None
     ) -> None:
-        self._give_back = shared.taken()
+        shared.take()
+        self._give_back = weakref.finalize(
+            self, shared.give_back
+        )  # once, however often it is called
+        self._give_back.atexit = False
         self.engine = engine = shared.engine
         self.sealing = sealing
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))

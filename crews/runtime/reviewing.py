@@ -99,6 +99,8 @@ async def ask_model(
 ) -> ModelAnswer:
     """Ask the model; where nothing answers, a human decides whether to try again.
 
+    What is raised beyond the errors below leaves the reservation to the caller: it may have been billed.
+
     Args:
         scene: The run.
         thread: Whose request it is; its reservation has been made.
@@ -112,8 +114,6 @@ async def ask_model(
     _check_ours(scene)
     try:
         return await scene.model.ask(request, partial(_retried, scene, request, again))
-    except Unreserved:
-        raise
     except ModelError as error:
         # What broke off may have been billed: its reservation is kept, as spent.
         end = ledger.lose if error.billed else ledger.release
@@ -129,9 +129,6 @@ async def ask_model(
         raise
     except _UNASKED:
         ledger.release(scene.journal, thread.path, request.turn)
-        raise
-    except Exception:
-        ledger.lose(scene.journal, thread.path, request.turn)
         raise
 
 

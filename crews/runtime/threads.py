@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from pydantic import JsonValue
@@ -68,16 +68,7 @@ def open_thread(
         ),
         tools=dump([definition(t) for t in tools.values()]),
         brief=brief,
-        grants=Grant(
-            tools=tuple(sorted(tools)),
-            write_paths=bounds.paths if bounds else agent.oversight.write_paths,
-            duty=agent.oversight.duty,
-            writes=any(t.effect == "write" for t in tools.values()),
-            hosts=bounds.hosts if bounds else None,
-            targets=bounds.targets if bounds else {},
-            amount=bounds.amount if bounds else None,
-            returns=bounds.returns if bounds else (),
-        ).model_dump_json(),
+        grants=_grant(agent, tools, bounds).model_dump_json(),
         limits=(limits or Limits()).model_dump_json(),
         state="open",
         handover=None,
@@ -99,6 +90,20 @@ def open_thread(
     scene.journal.begin_thread(row)
     scene.emit("thread_started", thread=path, agent=agent.name, text=task.partition("\n")[0][:200])
     return row
+
+
+def _grant(agent: AgentSpec, tools: Mapping[str, AnyTool], bounds: Bounds | None) -> Grant:
+    """What the thread may do: what the agent may, or what the plan grants of it."""
+    return Grant(
+        tools=tuple(sorted(tools)),
+        write_paths=bounds.paths if bounds else agent.oversight.write_paths,
+        duty=agent.oversight.duty,
+        writes=any(t.effect == "write" for t in tools.values()),
+        hosts=bounds.hosts if bounds else None,
+        targets=bounds.targets if bounds else {},
+        amount=bounds.amount if bounds else None,
+        returns=bounds.returns if bounds else (),
+    )
 
 
 async def work(
