@@ -23,6 +23,7 @@ from sqlalchemy import Connection, bindparam, insert, literal, select
 
 from crews.errors import StoreError
 from crews.records import merkle, vault
+from crews.records.statement import Prepared
 from crews.records.store import Store, dump
 from crews.records.tables import audit, vault_keys
 from crews.records.vault import Contents
@@ -41,18 +42,21 @@ _COLUMNS = (
 )  # fmt: skip
 
 # Built once: each call writes three entries, and to build a statement takes longer than to run it.
-_KEY = select(vault_keys.c.secret).where(vault_keys.c.run == bindparam("run"))
+_OF_RUN = select(vault_keys.c.secret).where(vault_keys.c.run == bindparam("run"))
+_KEY = Prepared(_OF_RUN)
 _ENDS = (audit.c.sequence, audit.c.hash, audit.c.node)
-_LAST = select(*_ENDS, literal(None).label("secret")).order_by(audit.c.sequence.desc()).limit(1)
-_LAST_AND_KEY = (
-    select(*_ENDS, _KEY.scalar_subquery().label("secret"))
+_LAST = Prepared(
+    select(*_ENDS, literal(None).label("secret")).order_by(audit.c.sequence.desc()).limit(1)
+)
+_LAST_AND_KEY = Prepared(
+    select(*_ENDS, _OF_RUN.scalar_subquery().label("secret"))
     .order_by(audit.c.sequence.desc())
     .limit(1)
 )
 _NODES = select(audit.c.sequence, audit.c.node).where(
     audit.c.sequence.in_(bindparam("places", expanding=True))
 )
-_INSERT = insert(audit)
+_INSERT = Prepared(insert(audit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def append(
         "sequence": sequence, "run": run, "at": row.at, "kind": kind, "body": row.body,
         "previous": row.previous, "hash": row.hash, "node": node,
     }  # fmt: skip
-    connection.execute(_INSERT, values)
+    _INSERT.run(connection, values)
     _remember(connection, row, node)
     return sequence
 
@@ -143,10 +147,10 @@ def _tip(connection: Connection, run: str | None) -> _Tip:
     mine: Written | None = connection.info.get(WRITTEN)
     if mine is not None and run is None:
         return _Tip(mine.last, mine.hash, mine.node, None)
-    last = connection.execute(_LAST if run is None else _LAST_AND_KEY, {"run": run}).first()
+    last = (_LAST if run is None else _LAST_AND_KEY).run(connection, {"run": run}).first()
     if last is not None:
         return _Tip(last.sequence, last.hash, last.node, last.secret)
-    return _Tip(0, GENESIS, "", connection.execute(_KEY, {"run": run}).scalar() if run else None)
+    return _Tip(0, GENESIS, "", _KEY.run(connection, {"run": run}).scalar() if run else None)
 
 
 def _entry(sequence: int, run: str, kind: str, body: str, previous: str) -> AuditRow:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from crews.records import audit, reservations
 from crews.records.rows import NANO, dollars, row_as
 from crews.records.runs import wake
+from crews.records.statement import Prepared
 from crews.records.store import Store
 from crews.records.tables import reviews, runs, spend, team_days
 from crews.records.workers import alive
@@ -61,7 +62,7 @@ class DayRow:
 
 
 # Built once: each answer executes it.
-_ADD = (
+_ADD = Prepared(
     update(team_days)
     .where(team_days.c.team == bindparam("b_team"), team_days.c.day == bindparam("b_day"))
     .values(money=team_days.c.money + bindparam("b_money", type_=BigInteger))
@@ -92,7 +93,7 @@ def list_days(store: Store, limit: int | None = None) -> tuple[DayRow, ...]:
 def add(connection: Connection, team: str, day: str, money: int | None) -> None:
     """Count an answer's nano-dollars; None: its price is not known."""
     taken = {"b_team": team, "b_day": day, "b_money": money}
-    if money is not None and connection.execute(_ADD, taken).rowcount:
+    if money is not None and _ADD.run(connection, taken).rowcount:
         return
     values: dict[str, object] = {"money": team_days.c.money + (money or 0)}
     if money is None:

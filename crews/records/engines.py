@@ -35,6 +35,8 @@ class SharedEngine:
     """An engine, and how many use it."""
 
     engine: Engine
+    alone: Engine
+    """The same connections, each statement by itself."""
     _users: int = 0
     _lock: RLock = field(default_factory=RLock)
 
@@ -70,7 +72,7 @@ def engine_of(url: str, patience: float) -> SharedEngine:
     if parsed.get_backend_name() == "sqlite":
         file = Path(parsed.database or ":memory:")
         if not file.is_file():
-            return SharedEngine(_make_engine(parsed, patience))
+            return _shared(_make_engine(parsed, patience))
         status = file.stat()
         return _kept_engine(parsed, patience, os.getpid(), status.st_dev, status.st_ino)
     return _kept_engine(parsed, patience, os.getpid())
@@ -79,7 +81,13 @@ def engine_of(url: str, patience: float) -> SharedEngine:
 @lru_cache(maxsize=8)
 def _kept_engine(parsed: URL, patience: float, *identity: int) -> SharedEngine:
     del identity
-    return SharedEngine(_make_engine(parsed, patience))
+    return _shared(_make_engine(parsed, patience))
+
+
+def _shared(engine: Engine) -> SharedEngine:
+    # SQLite's connections here begin no transaction by themselves; those of Postgres do, unless they are told.
+    by_itself = {} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+    return SharedEngine(engine, engine.execution_options(**by_itself) if by_itself else engine)
 
 
 def _make_engine(parsed: URL, patience: float) -> Engine:

@@ -50,9 +50,9 @@ class Journal:
         with self.store.writing() as connection:
             mine = {"b_run": self.run, "b_epoch": self.epoch}
             if connection.dialect.name == "sqlite":  # whose one write lock this transaction holds
-                owned = connection.execute(prepared.OWNED, mine).first() is not None
+                owned = prepared.OWNED.run(connection, mine).first() is not None
             else:  # the update takes the run's row lock first, so that no claim slips between
-                owned = bool(connection.execute(prepared.OWN, mine).rowcount)
+                owned = bool(prepared.OWN.run(connection, mine).rowcount)
             if not owned:
                 raise Fenced(f"run {self.run} has another owner")
             yield connection
@@ -69,19 +69,17 @@ class Journal:
 
     def totals(self) -> tuple[int, int]:
         """Tokens and nano-dollars that the run has taken so far."""
-        with self.store.reading() as connection:
-            tokens, money = connection.execute(prepared.TOTALS, {"b_run": self.run}).one()
-            return int(tokens), int(money)
+        tokens, money = self.store.look(prepared.TOTALS, {"b_run": self.run}).one()
+        return int(tokens), int(money)
 
     def stop_asked(self) -> bool:
         """Did a human ask for the end?"""
-        with self.store.reading() as connection:
-            return bool(connection.execute(prepared.STOP_ASKED, {"b_run": self.run}).scalar())
+        return bool(self.store.look(prepared.STOP_ASKED, {"b_run": self.run}).scalar())
 
     def set_run(self, **values: Any) -> None:
         """Change columns of the run."""
         with self.writing() as connection:
-            connection.execute(prepared.SET_RUN, {"b_run": self.run, **values})
+            prepared.SET_RUN.run(connection, {"b_run": self.run, **values})
 
     def release(
         self,
@@ -134,8 +132,7 @@ class Journal:
 
     def calls_left(self, path: str) -> int | None:
         """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
-        with self.store.reading() as connection:
-            found = connection.execute(prepared.CALLS_TAKEN, self._at(path)).one()
+        found = self.store.look(prepared.CALLS_TAKEN, self._at(path)).one()
         run, taken, own, mine = (found[0], int(found[1]), found[2], int(found[3]))
         counts = ((Limits.model_validate_json(run).calls, taken),
                   (Limits.model_validate_json(own).calls, mine))  # fmt: skip
@@ -145,33 +142,31 @@ class Journal:
 
     def thread(self, path: str) -> ThreadRow | None:
         """One thread, if it has begun."""
-        with self.store.reading() as connection:
-            row = connection.execute(prepared.THREAD, self._at(path)).first()
+        row = self.store.look(prepared.THREAD, self._at(path)).first()
         return None if row is None else row_as(ThreadRow, row)
 
     def threads(self) -> tuple[ThreadRow, ...]:
         """Every thread of the run, in the order in which they began."""
-        with self.store.reading() as connection:
-            found = connection.execute(prepared.THREADS, {"b_run": self.run})
-            return tuple(row_as(ThreadRow, row) for row in found)
+        found = self.store.look(prepared.THREADS, {"b_run": self.run})
+        return tuple(row_as(ThreadRow, row) for row in found.rows)
 
     def begin_thread(self, row: ThreadRow) -> None:
         """Write down a new thread."""
         with self.writing() as connection:
-            connection.execute(insert(threads), columns_of(row))
+            prepared.ADD_THREAD.run(connection, columns_of(row))
             body: dict[str, JsonValue] = {"thread": row.path, "agent": row.agent, "kind": row.kind}
             audit.append(connection, self.run, "thread_started", body)
 
     def set_thread(self, path: str, **values: Any) -> None:
         """Change columns of a thread."""
         with self.writing() as connection:
-            connection.execute(prepared.SET_THREAD, {**self._at(path), **values})
+            prepared.SET_THREAD.run(connection, {**self._at(path), **values})
 
     def compact_thread(self, path: str, turns_before: int, tokens: int) -> None:
         """Take the long results of older turns out of what the model is sent; the rows keep them."""
         with self.writing() as connection:
             now = {"compacted": turns_before}
-            connection.execute(prepared.SET_THREAD, {**self._at(path), **now})
+            prepared.SET_THREAD.run(connection, {**self._at(path), **now})
             body: dict[str, JsonValue] = {"thread": path, "turns": turns_before, "tokens": tokens}
             audit.append(connection, self.run, "compacted", body)
 
@@ -184,7 +179,7 @@ class Journal:
                 "state": "done", "handover": handover.model_dump_json(), "flags": dump(list(flags)),
                 "hash_after": hash_after, "ended_at": time.time(),
             }  # fmt: skip
-            connection.execute(prepared.SET_THREAD, {**self._at(path), **now})
+            prepared.SET_THREAD.run(connection, {**self._at(path), **now})
             steps.note_handover(connection, self.run, path, handover, flags, hash_after)
 
     def add_working_time(self, path: str, worked: tuple[float, float]) -> None:
@@ -196,31 +191,25 @@ class Journal:
 
     def turns(self, path: str) -> tuple[TurnRow, ...]:
         """A thread's turns, oldest first."""
-        with self.store.reading() as connection:
-            rows = connection.execute(prepared.TURNS, self._at(path))
-            return tuple(row_as(TurnRow, row) for row in rows)
+        found = self.store.look(prepared.TURNS, self._at(path))
+        return tuple(row_as(TurnRow, row) for row in found.rows)
 
     def calls(self, path: str | None = None, turn: int | None = None) -> tuple[CallRow, ...]:
         """Calls of the run, of a thread, or of one turn, in order."""
-        query = prepared.CALLS_OF_RUN if path is None else prepared.CALLS
-        if turn is not None:
-            query = query.where(calls.c.turn == turn)
-        with self.store.reading() as connection:
-            rows = connection.execute(query, {"b_run": self.run, "b_path": path})
-            return tuple(row_as(CallRow, row) for row in rows)
+        which, place = prepared.CALLS_OF_RUN, {"b_run": self.run, "b_path": path, "b_turn": turn}
+        if path is not None:
+            which = prepared.CALLS_OF_THREAD if turn is None else prepared.CALLS_OF_TURN
+        return tuple(row_as(CallRow, row) for row in self.store.look(which, place).rows)
 
     def calls_before(self, call: CallRow, most: int) -> tuple[CallRow, ...]:
         """The calls of the same thread that came before this one, newest first, at most so many."""
         this = {**_is_call(call), "b_run": self.run, "b_most": most}
-        with self.store.reading() as connection:
-            found = connection.execute(prepared.CALLS_BEFORE, this)
-            return tuple(row_as(CallRow, row) for row in found)
+        return tuple(row_as(CallRow, row) for row in self.store.look(prepared.CALLS_BEFORE, this).rows)
 
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""
         this = {**self._at(path), "b_turn": turn, "b_place": place}
-        with self.store.reading() as connection:
-            row = connection.execute(prepared.CALL, this).first()
+        row = self.store.look(prepared.CALL, this).first()
         return None if row is None else row_as(CallRow, row)
 
     def record_turn(
@@ -235,11 +224,11 @@ class Journal:
             "b_calls": len(proposed), "b_priced": turn.money is not None,
         }  # fmt: skip
         with self.writing() as connection:
-            connection.execute(prepared.ADD_TURN, columns_of(turn))
+            prepared.ADD_TURN.run(connection, columns_of(turn))
             if proposed:
-                connection.execute(prepared.ADD_CALLS, [columns_of(c) for c in proposed])
-            connection.execute(prepared.COUNT_RUN, took | {"b_seconds": worked[0]})
-            connection.execute(prepared.COUNT_THREAD, took | {"b_seconds": worked[1]})
+                prepared.ADD_CALLS.run_all(connection, [columns_of(c) for c in proposed])
+            prepared.COUNT_RUN.run(connection, took | {"b_seconds": worked[0]})
+            prepared.COUNT_THREAD.run(connection, took | {"b_seconds": worked[1]})
             self._settle(connection, turn)
             steps.note_turn(connection, self.run, turn)
 
@@ -248,7 +237,7 @@ class Journal:
         key = Key(self.run, turn.path, turn.turn, self.epoch)
         reservations.settle(connection, key, turn.tokens, turn.money)
         mine = {**self._at(turn.path), "b_turn": turn.turn, "b_epoch": self.epoch}
-        found = connection.execute(prepared.SPENT_ON, mine).first()
+        found = prepared.SPENT_ON.run(connection, mine).first()
         if found is not None and found.model:  # else nobody was asked: a tape answered
             day = days.day_of(found.reserved_at)
             days.add(connection, found.team_name, day, turn.money)
@@ -266,7 +255,7 @@ class Journal:
         """Change columns of a call, with an audit entry for each step that was taken; returns the new row."""
         with self.writing() as connection:
             now = {**_is_call(call), **values, "epoch": self.epoch}
-            connection.execute(prepared.SET_CALL, now)
+            prepared.SET_CALL.run(connection, now)
             for step in taken:
                 steps.note_call(connection, self.run, call, step)
         return replace(call, **values, epoch=self.epoch)
@@ -313,8 +302,8 @@ def count_work(connection: Connection, run: str, path: str, worked: tuple[float,
     if worked == (0.0, 0.0):
         return
     key = {"b_run": run, "b_path": path}
-    connection.execute(prepared.ADD_WORK_TO_RUN, key | {"b_seconds": worked[0]})
-    connection.execute(prepared.ADD_WORK_TO_THREAD, key | {"b_seconds": worked[1]})
+    prepared.ADD_WORK_TO_RUN.run(connection, key | {"b_seconds": worked[0]})
+    prepared.ADD_WORK_TO_THREAD.run(connection, key | {"b_seconds": worked[1]})
 
 
 def _is_call(call: CallRow) -> dict[str, Any]:

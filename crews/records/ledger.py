@@ -102,7 +102,7 @@ def _wall(
     run = journal.run
     whole = run_in(connection, run)
     mine = {"b_run": run, "b_path": asked.path}
-    thread = row_as(ThreadRow, connection.execute(prepared.THREAD, mine).one())
+    thread = row_as(ThreadRow, prepared.THREAD.run(connection, mine).one())
     held = reservations.held(connection, run)
     if found := _in_row("run", whole, held, asked.wanted):
         return found

@@ -18,12 +18,14 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
     update,
 )
 
 from crews.records.prepared import THIS_SPEND
 from crews.records.rows import NANO, dollars
+from crews.records.statement import Prepared
 from crews.records.tables import runs, spend
 from crews.safety.budget import Spent
 
@@ -32,8 +34,8 @@ OPEN = ("reserved", "lost")
 
 # Built once: each request of a model executes most of them.
 _RESERVED = THIS_SPEND & (spend.c.state == "reserved")
-_NEW = insert(spend)
-_AGAIN = (
+_NEW = Prepared(insert(spend))
+_AGAIN = Prepared(
     update(spend)
     .where(THIS_SPEND & (spend.c.state == "lost"))
     .values(
@@ -44,7 +46,7 @@ _AGAIN = (
     )
 )
 """One more attempt at what was lost; what it reserves is given as parameters."""
-_BACK = (
+_BACK = Prepared(
     update(spend)
     .where(_RESERVED & (spend.c.lost_requests > 0))
     .values(
@@ -57,14 +59,16 @@ _BACK = (
     )
 )
 """What earlier attempts lost stays, whatever becomes of this one."""
-_NOT_BEYOND = (
+_NOT_BEYOND = Prepared(
     update(spend).where(_RESERVED & (spend.c.beyond > 0)).values(beyond=spend.c.beyond - 1)
 )
-_END = update(spend).where(_RESERVED)
-_FIRST = update(spend).where(_RESERVED & (spend.c.lost_requests == 0))
+_END = Prepared(update(spend).where(_RESERVED))
+_FIRST = Prepared(update(spend).where(_RESERVED & (spend.c.lost_requests == 0)))
 """The only attempt, as nearly always."""
-_HELD = select(spend).where(
-    spend.c.run == bindparam("b_run", type_=String), spend.c.state.in_(OPEN)
+_HELD = Prepared(
+    select(spend).where(
+        spend.c.run == bindparam("b_run", type_=String), or_(*(spend.c.state == s for s in OPEN))
+    )
 )
 
 
@@ -112,9 +116,9 @@ def set_aside(
         "model": model,
         "reserved_at": now,
     }
-    if not connection.execute(_AGAIN, key.bound | values | {"b_over": int(over)}).rowcount:
+    if not _AGAIN.run(connection, key.bound | values | {"b_over": int(over)}).rowcount:
         where = {"run": key.run, "path": key.path, "turn": key.turn, "epoch": key.epoch}
-        connection.execute(_NEW, where | values | {"beyond": int(over)})
+        _NEW.run(connection, where | values | {"beyond": int(over)})
 
 
 def settle(connection: Connection, key: Key, tokens: int, money: int | None) -> None:
@@ -124,18 +128,18 @@ def settle(connection: Connection, key: Key, tokens: int, money: int | None) -> 
 
 def release(connection: Connection, key: Key) -> None:
     """Give a reservation back."""
-    connection.execute(_NOT_BEYOND, key.bound)
+    _NOT_BEYOND.run(connection, key.bound)
     _end(connection, key, {"state": "released"})
 
 
 def lose(connection: Connection, key: Key) -> None:
     """Keep a reservation as spent."""
-    connection.execute(_END, key.bound | {"state": "lost"})
+    _END.run(connection, key.bound | {"state": "lost"})
 
 
 def _end(connection: Connection, key: Key, ended: dict[str, object]) -> None:
-    if not connection.execute(_FIRST, key.bound | ended).rowcount:
-        connection.execute(_BACK, key.bound)
+    if not _FIRST.run(connection, key.bound | ended).rowcount:
+        _BACK.run(connection, key.bound)
 
 
 def beyond(connection: Connection, run: str, path: str) -> int:
@@ -147,7 +151,7 @@ def beyond(connection: Connection, run: str, path: str) -> int:
 
 def held(connection: Connection, run: str) -> list[Held]:
     """What a run has reserved and not settled, and what may have been billed without an answer."""
-    return [_as_held(row) for row in connection.execute(_HELD, {"b_run": run})]
+    return [_as_held(row) for row in _HELD.run(connection, {"b_run": run}).rows]
 
 
 def _as_held(row: Any) -> Held:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 from crews.errors import UsageError
 from crews.records.questions import Decision, ReviewKind, ReviewRow
 from crews.records.rows import row_as
+from crews.records.statement import Prepared
 from crews.records.store import Store
 from crews.records.tables import reviews
 
@@ -89,16 +90,16 @@ def list_reviews(
     """Reviews, oldest first; by default the open ones of every run. `state=None`: all of them."""
     asked = {"run": run, "state": state, "kind": kind}
     given = {name: value for name, value in asked.items() if value is not None}
-    with store.reading() as connection:
-        found = connection.execute(_listing(*given), given)
-        return tuple(row_as(ReviewRow, row) for row in found)
+    return tuple(row_as(ReviewRow, row) for row in store.look(_listing(*given), given).rows)
 
 
 @cache
-def _listing(*columns: str) -> Select[tuple[object, ...]]:
+def _listing(*columns: str) -> Prepared:
     """Built once: a run looks for its reviews at every turn."""
     which = (reviews.c[name] == bindparam(name) for name in columns)
-    return select(reviews).where(*which).order_by(reviews.c.opened_at, reviews.c.number)
+    return Prepared(
+        select(reviews).where(*which).order_by(reviews.c.opened_at, reviews.c.number)
+    )
 
 
 def same_question(connection: Connection, review: ReviewRow) -> tuple[ReviewRow, ...]:

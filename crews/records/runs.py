@@ -136,7 +136,7 @@ def get_run(store: Store, run: str) -> RunRow:
 
 def run_in(connection: Connection, run: str) -> RunRow:
     """One run, as the caller's transaction sees it; UsageError if there is none of that id."""
-    row = connection.execute(prepared.RUN, {"b_run": run}).first()
+    row = prepared.RUN.run(connection, {"b_run": run}).first()
     if row is None:
         raise _unknown(run)
     return row_as(RunRow, row)

@@ -12,7 +12,8 @@ import json
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import (
@@ -31,9 +32,7 @@ from crews.records import tables
 from crews.records.engines import SharedEngine, engine_of
 from crews.records.migrations import migrate
 from crews.records.outages import PATIENCE, Outage, unusable
-
-if TYPE_CHECKING:
-    pass
+from crews.records.statement import Found, Prepared, Values
 
 WRITE_LOCK = 0x63726577
 """Number of the advisory lock that writers of one Postgres database take in turn."""
@@ -59,6 +58,7 @@ class Store:
         )  # once, however often it is called
         self._give_back.atexit = False
         self.engine = engine = shared.engine
+        self._alone = shared.alone
         self.sealing = sealing
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
@@ -89,6 +89,14 @@ class Store:
         connection = self._readers.bridge(self._looking)
         with self._given_back(connection):
             yield connection
+
+    def look(self, statement: Prepared, given: Values) -> Found:
+        """What one statement finds: alone it sees one state of the journal, and needs no transaction.
+
+        Raises:
+            StoreError: the database could not be had for `patience` seconds.
+        """
+        return self._readers.bridge(partial(self._found, statement, given))
 
     def close(self) -> None:
         """Give back every connection."""
@@ -133,6 +141,13 @@ class Store:
             self._drop(connection)
             raise
         return connection
+
+    def _found(self, statement: Prepared, given: Values) -> Found:
+        connection = self._alone.connect()
+        try:
+            return statement.run(connection, given)
+        finally:
+            self._drop(connection)
 
     def prepare(self) -> None:
         """Make the tables, or bring an older journal up to date: in one transaction, by one process.

@@ -21,6 +21,7 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, delete, insert, select, update
 
 from crews.errors import StoreError
+from crews.records.statement import Prepared
 from crews.records.store import Store, dump
 from crews.records.tables import payloads, vault_keys
 
@@ -29,7 +30,7 @@ Contents = Mapping[str, JsonValue]
 ERASED = "erased"
 """Stands where the HMAC would: the run's key had been thrown away before this was written."""
 _NONCE = 12
-_INSERT = insert(payloads)
+_INSERT = Prepared(insert(payloads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def put(connection: Connection, key: RunKey, sequence: int, contents: Contents) 
     """Keep an entry's contents; nothing of an erased run."""
     if key.secret:
         sealed = key.encrypt(sequence, contents)
-        connection.execute(_INSERT, {"sequence": sequence, "run": key.run, "sealed": sealed})
+        _INSERT.run(connection, {"sequence": sequence, "run": key.run, "sealed": sealed})
 
 
 def erase(connection: Connection, run: str) -> int:
