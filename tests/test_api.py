@@ -18,7 +18,7 @@ from crews import Answer, Event, Review, api
 from crews.errors import EXIT_WAITING, UsageError
 from crews.outcome import Kickoff
 from crews.records.store import open_store
-from crews.runtime.models import price
+from crews.runtime.prices import price
 from tests.records.builders import ROOT
 from tests.stories.players import (
     MODEL,

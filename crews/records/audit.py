@@ -17,9 +17,10 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, bindparam, insert, literal, select
+from sqlalchemy import BigInteger, Connection, bindparam, insert, literal, or_, select
 
 from crews.errors import StoreError
 from crews.records import merkle, vault
@@ -52,9 +53,6 @@ _LAST_AND_KEY = Prepared(
     select(*_ENDS, _OF_RUN.scalar_subquery().label("secret"))
     .order_by(audit.c.sequence.desc())
     .limit(1)
-)
-_NODES = select(audit.c.sequence, audit.c.node).where(
-    audit.c.sequence.in_(bindparam("places", expanding=True))
 )
 _INSERT = Prepared(insert(audit))
 
@@ -190,7 +188,8 @@ def read_nodes(connection: Connection, places: list[int]) -> dict[int, bytes]:
     """
     if not places:
         return {}
-    rows = connection.execute(_NODES, {"places": places})
+    given = {f"place{n}": place for n, place in enumerate(places)}
+    rows = _nodes(len(places)).run(connection, given).rows
     try:
         found = {row.sequence: bytes.fromhex(row.node) for row in rows}
     except ValueError:
@@ -199,6 +198,14 @@ def read_nodes(connection: Connection, places: list[int]) -> dict[int, bytes]:
         raise StoreError("the audit log is damaged, so nothing can be added to it",
                          hint="`crews audit verify` says where")  # fmt: skip
     return found
+
+
+@cache
+def _nodes(count: int) -> Prepared:
+    """There are never more than the bits of a sequence."""
+    places = [bindparam(f"place{n}", type_=BigInteger) for n in range(count)]
+    which = or_(*(audit.c.sequence == place for place in places))
+    return Prepared(select(audit.c.sequence, audit.c.node).where(which))
 
 
 def _remember(connection: Connection, row: AuditRow, node: str) -> None:

@@ -6,6 +6,7 @@ when the last of them has closed the journal: whoever is in the middle of a tran
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
+
+    from crews.records.statement import Found, Prepared, Values
 
 ONE_TRY = 5.0
 """Seconds for which SQLite itself waits for a lock, before the wait is told of."""
@@ -35,8 +39,7 @@ class SharedEngine:
     """An engine, and how many use it."""
 
     engine: Engine
-    alone: Engine
-    """The same connections, each statement by itself."""
+    eye: Eye
     _users: int = 0
     _lock: RLock = field(default_factory=RLock)
 
@@ -51,7 +54,60 @@ class SharedEngine:
             self._users -= 1
             last = not self._users
         if last:
+            self.eye.close()
             self.engine.dispose()
+
+
+class Eye:
+    """Looks at the database, one statement at a time, each by itself.
+
+    It keeps one connection: to take one from the pool and to give it back takes longer than most looks.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        # SQLite's connections here begin no transaction by themselves; those of Postgres do, unless they are told.
+        is_file = engine.dialect.name == "sqlite"
+        self._engine = engine if is_file else engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._keeps = isinstance(engine.pool, QueuePool)
+        """A database in memory is only one thread's."""
+        self._lock = RLock()
+        self._connection: Connection | None = None
+
+    def look(self, statement: Prepared, given: Values) -> Found:
+        """What the statement finds.
+
+        Raises:
+            SQLAlchemyError: the connection is given up; another look makes a new one.
+        """
+        with self._lock:
+            connection, self._connection = self._connection or self._engine.connect(), None
+            try:
+                found = statement.run(connection, given)
+            except BaseException:
+                close(connection)
+                raise
+            if self._keeps:
+                self._connection = connection
+            else:
+                close(connection)
+        return found
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            if self._connection is not None:
+                close(self._connection)
+            self._connection = None
+
+
+def close(connection: Connection) -> None:
+    """Roll back what is not committed; a connection that cannot even do that is thrown away."""
+    try:
+        connection.close()
+    except DBAPIError:
+        with contextlib.suppress(SQLAlchemyError):
+            connection.invalidate()
+            connection.close()
 
 
 def database_url(url: str) -> URL:
@@ -85,9 +141,7 @@ def _kept_engine(parsed: URL, patience: float, *identity: int) -> SharedEngine:
 
 
 def _shared(engine: Engine) -> SharedEngine:
-    # SQLite's connections here begin no transaction by themselves; those of Postgres do, unless they are told.
-    by_itself = {} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
-    return SharedEngine(engine, engine.execution_options(**by_itself) if by_itself else engine)
+    return SharedEngine(engine, Eye(engine))
 
 
 def _make_engine(parsed: URL, patience: float) -> Engine:

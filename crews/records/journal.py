@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from crews.errors import EXIT_FAILED, Fenced
 from crews.records import audit, days, prepared, reservations, steps
@@ -22,12 +22,13 @@ from crews.records.rows import (
     ThreadRow,
     TurnRow,
     columns_of,
+    limits_of,
     row_as,
 )
 from crews.records.runs import close_questions, get_run
 from crews.records.steps import Step
 from crews.records.store import Store, dump
-from crews.records.tables import calls, runs, threads, turns
+from crews.records.tables import runs, threads, turns
 from crews.safety.action import Verdict
 from crews.teams.spec import Limits
 
@@ -134,8 +135,7 @@ class Journal:
         """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
         found = self.store.look(prepared.CALLS_TAKEN, self._at(path)).one()
         run, taken, own, mine = (found[0], int(found[1]), found[2], int(found[3]))
-        counts = ((Limits.model_validate_json(run).calls, taken),
-                  (Limits.model_validate_json(own).calls, mine))  # fmt: skip
+        counts = ((limits_of(run).calls, taken), (limits_of(own).calls, mine))
         return min((most - some for most, some in counts if most is not None), default=None)
 
     # -- threads ------------------------------------------------------------------------------
@@ -204,7 +204,9 @@ class Journal:
     def calls_before(self, call: CallRow, most: int) -> tuple[CallRow, ...]:
         """The calls of the same thread that came before this one, newest first, at most so many."""
         this = {**_is_call(call), "b_run": self.run, "b_most": most}
-        return tuple(row_as(CallRow, row) for row in self.store.look(prepared.CALLS_BEFORE, this).rows)
+        return tuple(
+            row_as(CallRow, row) for row in self.store.look(prepared.CALLS_BEFORE, this).rows
+        )
 
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""

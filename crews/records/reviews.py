@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from crews.errors import UsageError
 from crews.records.questions import Decision, ReviewKind, ReviewRow
@@ -97,9 +97,7 @@ def list_reviews(
 def _listing(*columns: str) -> Prepared:
     """Built once: a run looks for its reviews at every turn."""
     which = (reviews.c[name] == bindparam(name) for name in columns)
-    return Prepared(
-        select(reviews).where(*which).order_by(reviews.c.opened_at, reviews.c.number)
-    )
+    return Prepared(select(reviews).where(*which).order_by(reviews.c.opened_at, reviews.c.number))
 
 
 def same_question(connection: Connection, review: ReviewRow) -> tuple[ReviewRow, ...]:

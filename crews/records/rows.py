@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -47,6 +47,22 @@ def _names(kind: type[DataclassInstance]) -> tuple[str, ...]:
 def _in_order(kind: type[Any]) -> Callable[[object], tuple[Any, ...]]:
     """What reads the columns of a row, in the order of the dataclass's fields."""
     return attrgetter(*_names(kind))
+
+
+@lru_cache(maxsize=256)
+def limits_of(text: str) -> Limits:
+    """Limits as a row keeps them: every turn reads them, and they hardly ever change."""
+    return Limits.model_validate_json(text)
+
+
+@lru_cache(maxsize=16)
+def _team(text: str) -> TeamSpec:
+    return TeamSpec.model_validate_json(text)
+
+
+@lru_cache(maxsize=64)
+def _grant(text: str) -> Grant:
+    return Grant.model_validate_json(text)
 
 
 def dollars(nano: int) -> Decimal:
@@ -130,7 +146,7 @@ class RunRow:
     @property
     def spec(self) -> TeamSpec:
         """The team as it was when the run began."""
-        return TeamSpec.model_validate_json(self.team)
+        return _team(self.team)
 
     @property
     def asked(self) -> RunOptions:
@@ -140,7 +156,7 @@ class RunRow:
     @property
     def walls(self) -> Limits:
         """The run's limits, with every extension that was granted."""
-        return Limits.model_validate_json(self.limits)
+        return limits_of(self.limits)
 
 
 class ReturnField(BaseModel):
@@ -232,12 +248,12 @@ class ThreadRow:
     @property
     def grant(self) -> Grant:
         """What the thread may use."""
-        return Grant.model_validate_json(self.grants)
+        return _grant(self.grants)
 
     @property
     def walls(self) -> Limits:
         """The thread's own limits, with every extension that was granted."""
-        return Limits.model_validate_json(self.limits)
+        return limits_of(self.limits)
 
     @property
     def outcome(self) -> HandOver | None:

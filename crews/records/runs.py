@@ -14,6 +14,7 @@ from crews.errors import RunBusy, UsageError
 from crews.records import audit, prepared
 from crews.records.owner import presence, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
+from crews.records.statement import Found
 from crews.records.store import Store, check_version, dump
 from crews.records.tables import meta, reviews, runs, spend, threads
 from crews.records.workers import alive
@@ -130,13 +131,16 @@ def digests(team: TeamSpec) -> dict[str, JsonValue]:
 
 def get_run(store: Store, run: str) -> RunRow:
     """One run; UsageError if there is none of that id."""
-    with store.reading() as connection:
-        return run_in(connection, run)
+    return _known(store.look(prepared.RUN, {"b_run": run}), run)
 
 
 def run_in(connection: Connection, run: str) -> RunRow:
     """One run, as the caller's transaction sees it; UsageError if there is none of that id."""
-    row = prepared.RUN.run(connection, {"b_run": run}).first()
+    return _known(prepared.RUN.run(connection, {"b_run": run}), run)
+
+
+def _known(found: Found, run: str) -> RunRow:
+    row = found.first()
     if row is None:
         raise _unknown(run)
     return row_as(RunRow, row)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.selectable import Select
+from sqlalchemy.sql.selectable import SelectBase
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect
@@ -64,7 +64,7 @@ class Prepared:
         statement: Of SQLAlchemy; its lists, if it has any, are part of it.
     """
 
-    def __init__(self, statement: Select[Any] | UpdateBase) -> None:
+    def __init__(self, statement: SelectBase | UpdateBase) -> None:
         self.statement = statement
         self._ready: dict[tuple[str, tuple[str, ...]], _Ready] = {}
 
@@ -164,25 +164,31 @@ def _guarded(connection: Connection, ready: _Ready, work: Callable[[DBAPIConnect
         ) from error  # fmt: skip
 
 
-def _compiled(statement: Select[Any] | UpdateBase, dialect: Dialect, names: tuple[str, ...]) -> _Ready:
+def _compiled(
+    statement: SelectBase | UpdateBase, dialect: Dialect, names: tuple[str, ...]
+) -> _Ready:
     compiled = statement.compile(dialect=dialect, column_keys=sorted(names))
-    assert isinstance(compiled, SQLCompiler)
-    assert not compiled.post_compile_params, "its lists are not part of it"
+    if compiled.post_compile_params:
+        raise TypeError(f"a list that is not part of the statement: {statement}")
     own = {n: bind.effective_value for n, bind in compiled.binds.items() if not bind.required}
     fixed = {n: v for n, v in own.items() if n not in names} | _defaults(compiled)
     positions = compiled.positiontup
     taken = compiled.binds.items()
     converts = {n: _way(bind.type, dialect, "bind") for n, bind in taken}
-    columns = list(statement.selected_columns) if isinstance(statement, Select) else []
+    columns = list(statement.selected_columns) if isinstance(statement, SelectBase) else []
     found = tuple(_way(c.type, dialect, "result") for c in columns)
     return _Ready(
         sql=str(compiled),
         positions=None if positions is None else tuple(positions),
         fixed=fixed,
         converts=tuple((n, c) for n, c in converts.items() if c is not None),
-        row=namedtuple("Row", [c.name for c in columns], rename=True) if columns else None,  # noqa: PYI024
+        row=_row([str(c.key) for c in columns]) if columns else None,
         columns=found if any(found) else (),
     )
+
+
+def _row(names: list[str]) -> Callable[..., Any]:
+    return namedtuple("Row", names, rename=True)  # pyright: ignore[reportUntypedNamedTuple] - named by the statement
 
 
 def _defaults(compiled: SQLCompiler) -> dict[str, Any]:

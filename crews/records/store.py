@@ -7,7 +7,6 @@ commit, is rolled back and never tried again here: nobody could know what it wou
 
 from __future__ import annotations
 
-import contextlib
 import json
 import weakref
 from collections.abc import Callable, Generator
@@ -29,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crews.errors import StoreError
 from crews.records import tables
-from crews.records.engines import SharedEngine, engine_of
+from crews.records.engines import SharedEngine, close, engine_of
 from crews.records.migrations import migrate
 from crews.records.outages import PATIENCE, Outage, unusable
 from crews.records.statement import Found, Prepared, Values
@@ -58,7 +57,7 @@ class Store:
         )  # once, however often it is called
         self._give_back.atexit = False
         self.engine = engine = shared.engine
-        self._alone = shared.alone
+        self._eye = shared.eye
         self.sealing = sealing
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
@@ -96,7 +95,7 @@ class Store:
         Raises:
             StoreError: the database could not be had for `patience` seconds.
         """
-        return self._readers.bridge(partial(self._found, statement, given))
+        return self._readers.bridge(partial(self._eye.look, statement, given))
 
     def close(self) -> None:
         """Give back every connection."""
@@ -121,7 +120,7 @@ class Store:
             if connection.dialect.name == "postgresql":
                 _lock(connection)
         except BaseException:
-            self._drop(connection)
+            close(connection)
             raise
         return connection
 
@@ -138,16 +137,9 @@ class Store:
                 connection.execution_options(crews_reading=True)
                 connection.begin()
         except BaseException:
-            self._drop(connection)
+            close(connection)
             raise
         return connection
-
-    def _found(self, statement: Prepared, given: Values) -> Found:
-        connection = self._alone.connect()
-        try:
-            return statement.run(connection, given)
-        finally:
-            self._drop(connection)
 
     def prepare(self) -> None:
         """Make the tables, or bring an older journal up to date: in one transaction, by one process.
@@ -167,7 +159,7 @@ class Store:
             _prepare(connection)
             connection.commit()
         finally:
-            self._drop(connection)
+            close(connection)
 
     @contextmanager
     def _given_back(self, connection: Connection) -> Generator[None]:
@@ -176,16 +168,7 @@ class Store:
         except DBAPIError as error:
             raise unusable(error, self.engine.url) from error
         finally:
-            self._drop(connection)
-
-    def _drop(self, connection: Connection) -> None:
-        """Roll back what is not committed; a connection that cannot even do that is thrown away."""
-        try:
-            connection.close()
-        except DBAPIError:
-            with contextlib.suppress(SQLAlchemyError):
-                connection.invalidate()
-                connection.close()
+            close(connection)
 
 
 def open_store(url: str, *, patience: float = PATIENCE, sealing: Sealing | None = None) -> Store:

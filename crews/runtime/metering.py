@@ -18,7 +18,8 @@ from crews.records.ledger import Around, Asked, Full, Wall
 from crews.records.rows import ThreadRow, dollars
 from crews.runtime import walls
 from crews.runtime.conversation import Conversation
-from crews.runtime.models import ModelRequest, price
+from crews.runtime.models import ModelRequest
+from crews.runtime.prices import price
 from crews.runtime.scene import Scene
 from crews.safety.budget import Spent
 from crews.teams.spec import AgentSpec

@@ -7,13 +7,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from crews.errors import KeyMissing, ModelAuthError, ModelError
-from crews.records.rows import NANO
 from crews.records.store import dump
+from crews.runtime.prices import price
 from crews.safety.bounds import CHARACTERS_A_TOKEN
 from crews.settings import Settings
 
@@ -253,25 +252,6 @@ def _answer(message: Message, model: str, seconds: float) -> ModelAnswer:
         money=price(model, usage.input_tokens, usage.output_tokens, write, read),
         seconds=seconds,
     )
-
-
-def price(
-    model: str, input_tokens: int, output_tokens: int, cache_write: int = 0, cache_read: int = 0
-) -> int | None:
-    """Nano-dollars by the price list of `genai-prices`; None: it does not know the model."""
-    from genai_prices import Usage, calc_price
-
-    usage = Usage(
-        input_tokens=input_tokens + cache_write + cache_read,
-        output_tokens=output_tokens,
-        cache_write_tokens=cache_write,
-        cache_read_tokens=cache_read,
-    )
-    try:
-        total = calc_price(usage, model, provider_id="anthropic").total_price
-    except (LookupError, ValueError):
-        return None
-    return int((Decimal(total) * NANO).to_integral_value())
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 from pydantic import JsonValue
@@ -56,13 +56,26 @@ def worst(labels: Iterable[str]) -> Exposure:
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
-    """Trusted text, ready to be searched for values."""
+class _Read:
+    """One trusted text, taken apart."""
 
-    pieces: str = _CUT
-    words: str = _CUT
-    atoms: frozenset[str] = frozenset()
+    pieces: str
+    words: str
+    atoms: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> _Read:
+        atoms = frozenset((*addresses(text), *figures(text)))
+        return cls(_joined(pieces(text)), _joined(words(text)), atoms)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Trusted text, ready to be searched for values. It is never read across the ends of its texts."""
+
     raw: tuple[str, ...] = ()
+    _seen: dict[str, _Read] = field(default_factory=lambda: {}, compare=False, repr=False)
+    """Texts that were taken apart: most agents never aim anything, so that is done when it is needed."""
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Grounds:
@@ -70,17 +83,15 @@ class Grounds:
         return cls().plus(texts)
 
     def plus(self, texts: Iterable[str]) -> Grounds:
-        """These grounds and more. Texts are never read across their ends."""
+        """These grounds and more."""
         new = tuple(unnumbered(text) for text in texts if text.strip())
-        if not new:
-            return self
-        found = {atom for text in new for atom in (*addresses(text), *figures(text))}
-        return Grounds(
-            self.pieces + "".join(_joined(pieces(text)) for text in new),
-            self.words + "".join(_joined(words(text)) for text in new),
-            self.atoms | found,
-            self.raw + new,
-        )
+        return Grounds(self.raw + new, self._seen) if new else self
+
+    def _read(self) -> list[_Read]:
+        for text in self.raw:
+            if text not in self._seen:
+                self._seen[text] = _Read.of(text)
+        return [self._seen[text] for text in self.raw]
 
     def hold(self, value: str) -> bool:
         """Is the value found here: the whole of it, in this order, whatever way it is spelt?"""
@@ -91,11 +102,17 @@ class Grounds:
             return not value.strip()
         if otherwise_marked(value.strip(), self.raw):
             return False
-        if _joined(parts) in self.pieces or (len(parts) == 1 and parts[0] in self.atoms):
+        texts = self._read()
+        whole = _joined(parts)
+        if any(whole in text.pieces for text in texts):
+            return True
+        atoms = {part for part in parts for text in texts if part in text.atoms}
+        if len(parts) == 1 and parts[0] in atoms:
             return True
         if number(value) is None and only_words(value) and (spoken := words(value)):
-            return _joined(spoken) in self.words
-        return len(parts) > 1 and all(_is_address(p) and p in self.atoms for p in parts)
+            said = _joined(spoken)
+            return any(said in text.words for text in texts)
+        return len(parts) > 1 and all(_is_address(p) and p in atoms for p in parts)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
 from crews.tools.copying import (
-    CopiedFile,
     Manifest,
     make_workspace,
     open_workspace,
@@ -63,13 +62,12 @@ def _copied(old: Path, folder: Path) -> Workspace:
 
 def _check(base: Path, manifest: Manifest, old: Path) -> None:
     """What is not byte for byte what was copied then would make another beginning."""
-    found = {
-        path: CopiedFile(sha256=state.sha256, mode=state.mode)
-        for path, state in states(base, walk(base, no_rules(), most=sys.maxsize)).items()
-    }
-    if found != manifest.files:
-        paths = found.keys() | manifest.files.keys()
-        changed = sorted(p for p in paths if found.get(p) != manifest.files.get(p))
+    now = states(base, walk(base, no_rules(), most=sys.maxsize))
+    found = {path: (state.sha256, state.mode) for path, state in now.items()}
+    copied = {path: (file.sha256, file.mode) for path, file in manifest.files.items()}
+    if found != copied:
+        paths = found.keys() | copied.keys()
+        changed = sorted(p for p in paths if found.get(p) != copied.get(p))
         raise WorkspaceError(
             f"the copy of the files with which the run began has been changed: {', '.join(changed[:5])}",
             where=str(old / "base"),

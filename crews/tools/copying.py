@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from crews.tools.base import ToolError
 from crews.tools.gitfiles import git_files
 from crews.tools.ignore import default_rules
 from crews.tools.paths import DEEPEST, is_usable, link_target, opened_file, status_of, stays_inside
-from crews.tools.tree import MOST_FILES, Found, Mode, Unwalkable, mode_of, walk
+from crews.tools.tree import MOST_FILES, FileState, Found, Mode, Unwalkable, mode_of, walk
 from crews.tools.workspace import Workspace
 
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
@@ -41,6 +41,8 @@ class CopiedFile(BaseModel):
 
     sha256: str
     mode: Mode
+    size: int | None = None
+    """Bytes; None: whoever copied it did not say."""
 
 
 class Manifest(BaseModel):
@@ -97,7 +99,17 @@ def open_workspace(folder: Path) -> Workspace:
     """The workspace that was made in `folder`. Raises WorkspaceError if there is none."""
     manifest = read_manifest(folder)
     source = Path(manifest.source) if manifest.source is not None else None
-    return Workspace(_newest(folder), folder / "base", source)
+    return Workspace(_newest(folder), folder / "base", source, _base=_known(manifest))
+
+
+def _known(manifest: Manifest) -> list[Mapping[str, FileState]]:
+    """The states of the copied files; empty: they must be looked at."""
+    known = {
+        path: FileState(file.mode, file.sha256, file.size)
+        for path, file in manifest.files.items()
+        if file.size is not None
+    }
+    return [known] if len(known) == len(manifest.files) else []
 
 
 def next_generation(folder: Path) -> None:
@@ -258,12 +270,13 @@ def _copy(source: Path, one: Found, base: Path, root: Path) -> CopiedFile:
         target = link_target(source, one.path)
         for side in (base, root):
             (side / one.path).symlink_to(target)
-        return CopiedFile(sha256=hashlib.sha256(os.fsencode(target)).hexdigest(), mode="120000")
+        raw = os.fsencode(target)
+        return CopiedFile(sha256=hashlib.sha256(raw).hexdigest(), mode="120000", size=len(raw))
     with opened_file(source, one.path) as (original, status):
         digest = _copy_content(original, base / one.path, status)
     with opened_file(base, one.path) as (copied, status):
         _copy_content(copied, root / one.path, status)
-    return CopiedFile(sha256=digest, mode=mode_of(status))
+    return CopiedFile(sha256=digest, mode=mode_of(status), size=status.st_size)
 
 
 def _copy_content(original: int, target: Path, status: os.stat_result) -> str:

@@ -40,6 +40,8 @@ def git_files(folder: Path) -> list[str] | None:
 
 def _is_work_tree(folder: Path) -> bool:
     """Is the folder in the tree that git would list? `core.worktree` can point anywhere."""
+    if not any(os.path.lexists(above / ".git") for above in (folder, *folder.parents)):
+        return False  # git would only find the same: to start it costs more than to copy a small folder
     top = _answer(folder, "rev-parse", "--show-toplevel")
     if top is None:
         return False

@@ -35,7 +35,10 @@ MOST_FILES = 200_000
 """Files of one folder that are walked, unless the caller knows of more."""
 WALK_SECONDS = 60.0
 """Longest walk."""
-_RACY_NS = 2_000_000_000  # a file touched this recently may change again without its times moving
+_RACY_NS = 100_000_000  # a file touched this recently may change again without its times moving: ticks are 10 ms
+_COARSE_NS = (
+    2_000_000_000  # the same, where the file system keeps whole seconds, or every second one
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +213,16 @@ def _hashed(root: Path, path: str, cache: StateCache | None) -> FileState:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         state = FileState(mode_of(status), digest, file.tell())
         after = os.fstat(descriptor)
-    settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > _RACY_NS
-    if cache is not None and settled and _key(after) == _key(status):
+    if cache is not None and _settled(after) and _key(after) == _key(status):
         cache[str(root), path] = (_key(after), state)
     return state
+
+
+def _settled(status: os.stat_result) -> bool:
+    """Will the times move, if the file changes from now on?"""
+    coarse = not status.st_ctime_ns % 1_000_000_000
+    age = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns)
+    return age > (_COARSE_NS if coarse else _RACY_NS)
 
 
 def _key(status: os.stat_result) -> tuple[int, ...]:

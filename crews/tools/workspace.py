@@ -73,6 +73,10 @@ class Workspace:
     source: Path | None = None
     """The user's folder; None: the run began with nothing."""
     _cache: StateCache = field(default_factory=_empty_cache, repr=False, compare=False)
+    _base: list[Mapping[str, FileState]] = field(
+        default_factory=lambda: [], repr=False, compare=False
+    )
+    """States of the files of `base`, where they are known."""
     _writing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     """Held from the last look at a file to its replacement, by whichever agent writes."""
 
@@ -215,9 +219,11 @@ class Workspace:
         )
 
     def _copied(self) -> Mapping[str, FileState]:
-        # Whoever copied it has seen to its number.
-        found = walk(self.base, no_rules(), most=sys.maxsize)
-        return states(self.base, found, self._cache)
+        if not self._base:  # looked at once: nobody writes there
+            # Whoever copied it has seen to its number.
+            found = walk(self.base, no_rules(), most=sys.maxsize)
+            self._base.append(states(self.base, found, self._cache))
+        return self._base[0]
 
     def _current(self, copied: Mapping[str, FileState]) -> dict[str, FileState]:
         """Current files: what is not ignored, and every copied file in any case."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crews.records.rows import dollars
-from crews.runtime.models import price
+from crews.runtime.prices import price
 from crews.teams.spec import AgentSpec
 from tests.stories.players import MODEL, agent, finish, limits, played, team
 from tests.stories.scenes import staged

@@ -12,7 +12,8 @@ from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
 from crews.errors import EXIT_KEY, KeyMissing, ModelAuthError, ModelError
-from crews.runtime.models import Claude, ModelAnswer, ModelRequest, ModelSource, price
+from crews.runtime.models import Claude, ModelAnswer, ModelRequest, ModelSource
+from crews.runtime.prices import price
 from crews.settings import Settings
 from tests.support.messages_api import Brain, MessagesServer
 from tests.support.reply import (

@@ -13,7 +13,7 @@ from crews.records.events import Event
 from crews.records.rows import CallRow
 from crews.records.store import open_store
 from crews.records.tables import spend
-from crews.runtime.models import price
+from crews.runtime.prices import price
 from crews.teams.spec import TeamSpec
 from tests.stories.players import (
     CHANGE,

@@ -20,7 +20,7 @@ from crews.records.runs import get_run
 from crews.records.store import Store, open_store
 from crews.records.tables import reviews, spend, team_days
 from crews.report.costs import costs
-from crews.runtime.models import price
+from crews.runtime.prices import price
 from crews.teams.spec import Daily
 from tests.stories.players import (
     CHANGE,

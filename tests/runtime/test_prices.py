@@ -5,11 +5,21 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from genai_prices import data_snapshot
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crews.records.rows import dollars
-from crews.runtime.models import price
+from crews.runtime.prices import listed, price
 
 MODEL = "claude-sonnet-5-5"
+MODELS = [
+    model.id
+    for provider in data_snapshot.get_snapshot().providers
+    if provider.id == "anthropic"
+    for model in provider.models
+]
+COUNTS = st.tuples(*[st.integers(0, 2_000_000)] * 4)
 
 
 def test_a_price_is_exact_and_adds_up() -> None:
@@ -28,3 +38,8 @@ def test_a_price_is_exact_and_adds_up() -> None:
 @pytest.mark.parametrize("model", ["llama3:8b", "openai/gpt-4o", "claude-0", "", "qwen"])
 def test_a_model_that_is_not_on_the_list_has_no_price(model: str) -> None:
     assert price(model, 1000, 1000) is None
+
+
+@given(st.sampled_from(MODELS), COUNTS)
+def test_a_price_is_what_the_library_works_out(model: str, counts: tuple[int, ...]) -> None:
+    assert price(model, *counts) == listed(model, *counts)
