@@ -1,8 +1,8 @@
 """How does a team run as a CrewAI crew? Its agents are ours; CrewAI gives crew, task, agent and tool.
 
 Only public extension points are used: a `BaseAgent` whose `aexecute_task` is the project's own loop, and
-`BaseTool`s that lead to the gate. What CrewAI would do around them is switched off where it fails open or
-pays twice; see `quiet`.
+`BaseTool`s that lead to the gate; but for one private attribute, by which CrewAI would keep every task's text on
+disk. What it would do around them is switched off where it fails open or pays twice; see `quiet`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import importlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
-    from crewai import Task
+    from crewai import Crew, Task
     from crewai.agents.agent_builder.base_agent import BaseAgent
 
     from crews.teams.spec import AgentSpec
@@ -50,13 +50,14 @@ def quiet(storage: Path) -> None:
 def load(storage: Path) -> None:
     """Have everything of CrewAI there that a run needs."""
     quiet(storage)
-    _cached_agent_class()
+    _cached("agent", _loop_agent)
+    _cached("crew", _unkept_crew)
     importlib.import_module("crewai.task")
 
 
 def is_loaded() -> bool:
     """Is it there already?"""
-    return "agent" in _classes
+    return len(_classes) == 2
 
 
 def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI demands, no branch
@@ -106,18 +107,42 @@ def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI 
     return LoopAgent
 
 
+class _NothingKept:
+    """Where CrewAI would keep each task's text, to replay it: the journal does, can redact it, and forgets it."""
+
+    def reset(self) -> None:
+        """Nothing is there."""
+
+    def update(self, task_index: int, log: object) -> None:
+        """Nothing is kept."""
+
+    def load(self) -> None:
+        """Nothing was kept."""
+
+
+def _unkept_crew() -> type[Crew]:
+    from crewai import Crew
+
+    class UnkeptCrew(Crew):
+        """A crew that leaves nothing on disk."""
+
+        _task_output_handler: Any = PrivateAttr(default_factory=_NothingKept)
+
+    return UnkeptCrew
+
+
 _classes: dict[str, Any] = {}
 
 
-def _cached_agent_class() -> Any:
-    if "agent" not in _classes:
-        _classes["agent"] = _loop_agent()
-    return _classes["agent"]
+def _cached(name: str, make: Callable[[], Any]) -> Any:
+    if name not in _classes:
+        _classes[name] = make()
+    return _classes[name]
 
 
 def make_agent(spec: AgentSpec, execute: Execute) -> BaseAgent:
     """A fresh CrewAI agent for one thread."""
-    agent = _cached_agent_class()(
+    agent = _cached("agent", _loop_agent)(
         role=spec.role,
         goal=spec.goal,
         backstory=spec.backstory,
@@ -153,9 +178,9 @@ async def run_task(
 
 async def kick_off(name: str, agents: Sequence[BaseAgent], tasks: Sequence[Task]) -> None:
     """Kick off the crew of a run: its tasks in order, each by its own agent."""
-    from crewai import Crew, Process
+    from crewai import Process
 
-    crew = Crew(
+    crew = _cached("crew", _unkept_crew)(
         name=name,
         agents=list(agents),
         tasks=list(tasks),
@@ -167,4 +192,4 @@ async def kick_off(name: str, agents: Sequence[BaseAgent], tasks: Sequence[Task]
         tracing=False,
         verbose=False,
     )
-    await cast(Any, crew).akickoff()
+    await crew.akickoff()

@@ -38,6 +38,16 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["CREWAI_STORAGE_DIR"] == "mine"
 
 
+def test_nothing_that_is_said_is_kept_by_crewai(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path))
+    agent = crew.make_agent(SPEC, fine)
+    tasks = [crew.make_task("work that nobody else is to read", "a result", agent)]
+    asyncio.run(crew.kick_off("team", [agent], tasks))
+    assert list(tmp_path.rglob("*.db")) == []
+
+
 def test_a_delegation_is_a_task_of_a_fresh_agent() -> None:
     made: list[int] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,10 +85,10 @@ def test_what_commands_leave_behind_is_no_change_but_a_copied_file_always_counts
     source = tmp_path / "source"
     source.mkdir()
     (source / "kept.tmp").write_text("1")
-    (source / "a").write_text("")
+    (source / ".gitignore").write_text("*.tmp\nout/\n")
+    for words in (["init", "-q"], ["add", "-f", "kept.tmp"]):  # a file that git tracks all the same
+        subprocess.run(["git", "-C", source, *words], check=True)
     workspace = make_workspace(source, tmp_path / "run", 10)
-    (workspace.base / ".gitignore").write_text("*.tmp\nout/\n")
-    (workspace.root / ".gitignore").write_text("*.tmp\nout/\n")
     for path in ("x.tmp", "out/y", "__pycache__/a.pyc", "d/.pytest_cache/z", "sub/d/x.tmp"):
         workspace.write_text(path, "junk")
     assert workspace.changes() == ()
