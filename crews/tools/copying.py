@@ -176,6 +176,9 @@ def _fill(source: Path | None, folder: Path, stage: Path, limit: int) -> Manifes
     found = _usable(source, _chosen(source, _ours(source, folder), skipped), skipped)
     _check_size(source, found, limit)
     files: dict[str, CopiedFile] = {}
+    for beneath in sorted({Path(one.path).parent for one in found}):
+        for side in (base, root):
+            (side / beneath).mkdir(parents=True, exist_ok=True)
     for one in found:
         try:
             files[one.path] = _copy(source, one, base, root)
@@ -264,8 +267,6 @@ def _check_size(source: Path, found: tuple[Found, ...], limit: int) -> None:
 
 
 def _copy(source: Path, one: Found, base: Path, root: Path) -> CopiedFile:
-    for side in (base, root):
-        (side / one.path).parent.mkdir(parents=True, exist_ok=True)
     if stat.S_ISLNK(one.status.st_mode):
         target = link_target(source, one.path)
         for side in (base, root):
@@ -273,14 +274,17 @@ def _copy(source: Path, one: Found, base: Path, root: Path) -> CopiedFile:
         raw = os.fsencode(target)
         return CopiedFile(sha256=hashlib.sha256(raw).hexdigest(), mode="120000", size=len(raw))
     with opened_file(source, one.path) as (original, status):
-        digest = _copy_content(original, base / one.path, status)
+        _copy_content(original, base / one.path, status)
     with opened_file(base, one.path) as (copied, status):
         _copy_content(copied, root / one.path, status)
+        os.lseek(copied, 0, os.SEEK_SET)
+        with open(copied, "rb", closefd=False) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return CopiedFile(sha256=digest, mode=mode_of(status), size=status.st_size)
 
 
-def _copy_content(original: int, target: Path, status: os.stat_result) -> str:
-    """Write a new file with the same bytes and permissions; its sha256."""
+def _copy_content(original: int, target: Path, status: os.stat_result) -> None:
+    """Write a new file with the same bytes and permissions."""
     made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(made, "r+b") as file:
         if not _cloned(original, made):
@@ -288,8 +292,6 @@ def _copy_content(original: int, target: Path, status: os.stat_result) -> str:
                 file.write(chunk)
             file.flush()
         os.fchmod(made, stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cloned(original: int, made: int) -> bool:
