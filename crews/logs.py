@@ -88,7 +88,7 @@ def _private(path: str, flags: int) -> int:
 
 
 class _Cleaner:
-    """Takes secrets and control characters out of a record, traceback and all."""
+    """Takes secrets, personal data and control characters out of a record, traceback and all."""
 
     def __init__(self, settings: Settings) -> None:
         self._redactor = redactor_for(settings, os.environ)
@@ -100,7 +100,7 @@ class _Cleaner:
         if error is not None and error.value is not None:
             text += "\n" + "".join(traceback.format_exception(error.value)).rstrip()
             record["exception"] = None
-        record["message"] = self._redactor.text(plain(text))
+        record["message"] = self._redactor.outward(plain(text))
 
 
 class _ToLoguru(logging.Handler):

@@ -149,6 +149,10 @@ class Settings(BaseSettings):
     """Seconds after which a call of a CrewAI tool that has not answered is given up."""
     docker_image: str = ""
     """Image of `sandbox: docker`, which is never fetched; empty: the official one of the running Python."""
+    redact_personal_data: bool = False
+    """Take personal data out of what is kept or sent for others: `docs/privacy.md`; needs `crews[pii]`."""
+    personal_names_model: str = ""
+    """spaCy model, a package or a folder, that finds the names of persons in it; empty: they stay."""
     api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "api_key")
     )

@@ -31,6 +31,19 @@ def lines(settings: Settings) -> str:
     return log_file(settings).read_text(encoding="utf-8")
 
 
+def test_personal_data_stays_out_where_that_is_set(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, redact_personal_data=True)
+    set_up(settings)
+    logger.info("mail to {} was sent", "ann@example.org")
+    try:
+        raise ValueError("call +49 170 1234567")
+    except ValueError:
+        logger.exception("it broke")
+    text = lines(settings)
+    assert "mail to [redacted:email-address] was sent" in text
+    assert "ValueError: call [redacted:phone-number]" in text
+
+
 @pytest.mark.filterwarnings("default")
 def test_every_kind_of_line_goes_to_the_file_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]

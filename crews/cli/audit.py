@@ -231,8 +231,7 @@ def export(
     from crews.records import audit
     from crews.records.runs import get_run
     from crews.report.audit_file import Wanted, lines
-    from crews.safety.own_secrets import own_secrets
-    from crews.safety.redact import Redactor
+    from crews.safety.own_secrets import redactor_for
 
     begin = time.time() - seconds(since, "--since") if since else 0.0
     with journal() as (store, settings):
@@ -243,7 +242,7 @@ def export(
         body = {"by": by, "since": since, "contents": contents}
         with store.writing() as connection:  # signed in the same step, so that all of it is covered
             audit.append(connection, run, "audit_exported", body)
-        redactor = Redactor(own_secrets(settings, os.environ))
+        redactor = redactor_for(settings, os.environ)
         made = list(lines(store, Wanted(run, begin, contents), redactor))
     if to is None:
         put("\n".join(made))

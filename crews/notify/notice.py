@@ -129,7 +129,7 @@ def inert(text: str) -> str:
 
 def _told(text: str, width: int, redactor: Redactor) -> str:
     # Redacted before it is cut: half a secret is not known for one.
-    return one_line(redactor.text(text), width)
+    return one_line(redactor.outward(text), width)
 
 
 def _link(settings: Settings, place: str, command: str) -> str:

@@ -25,7 +25,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, insert, literal, or_, 
 from crews.errors import StoreError
 from crews.records import merkle, vault
 from crews.records.statement import Prepared
-from crews.records.store import Store, dump
+from crews.records.store import OUTWARD, Store, dump
 from crews.records.tables import audit, vault_keys
 from crews.records.vault import Contents
 from crews.safety.redact import Redactor
@@ -113,7 +113,7 @@ def append(
         body: Structure: ids, names of rules and tools, rulings. It stays for ever.
         contents: What people or models wrote. The log gets its HMAC, the vault its text; empty values are left out.
         keyed: Hashes of such contents, which stand in the body as HMACs: a plain one could be guessed.
-        clean: The caller has taken secrets out of `contents`.
+        clean: The caller has taken secrets, and personal data where that is to go, out of `contents`.
 
     Returns:
         The entry's sequence.
@@ -127,7 +127,7 @@ def append(
         key = vault.key_of(connection, run, tip.secret)
         whole |= {name: key.mac(name, value) for name, value in hashes.items()}
         if given:
-            kept = given if clean else {k: _SHAPES.json(v) for k, v in given.items()}
+            kept = given if clean else _without_secrets(connection, given)
             whole[SEALED] = {name: key.mac(name, value) for name, value in kept.items()}
             vault.put(connection, key, sequence, kept)
     row = _entry(sequence, run, kind, dump({k: _spelt(v) for k, v in whole.items()}), tip.hash)
@@ -139,6 +139,13 @@ def append(
     _INSERT.run(connection, values)
     _remember(connection, row, node)
     return sequence
+
+
+def _without_secrets(connection: Connection, contents: Contents) -> dict[str, JsonValue]:
+    """What may be kept of the contents: the chain, and the HMACs in it, are over what was redacted before."""
+    outward: Redactor | None = connection.info.get(OUTWARD)
+    redactor = outward or _SHAPES
+    return {k: redactor.outward_json(v) for k, v in contents.items()}
 
 
 def _tip(connection: Connection, run: str | None) -> _Tip:

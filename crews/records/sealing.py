@@ -21,6 +21,7 @@ from crews.records.audit import WRITTEN, Written
 from crews.records.signing import PublicKey, SigningKey, signing_key
 from crews.records.store import Store, open_store
 from crews.records.tables import audit_keys, checkpoints, meta
+from crews.safety.own_secrets import outward_redactor
 from crews.settings import Settings
 
 AT_ONCE = frozenset({
@@ -50,8 +51,14 @@ def open_journal(settings: Settings) -> Store:
 
     Raises:
         StoreError: the database cannot be reached or written, or was written by a newer version.
+        UsageError: personal data is to be kept out of the log, and what that needs is not installed.
     """
-    return open_store(settings.journal_url, patience=settings.patience, sealing=seal(settings))
+    return open_store(
+        settings.journal_url,
+        patience=settings.patience,
+        sealing=seal(settings),
+        outward=outward_redactor(settings),
+    )
 
 
 def seal(settings: Settings) -> Callable[[Connection], None]:

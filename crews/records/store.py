@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import (
@@ -33,6 +33,9 @@ from crews.records.migrations import migrate
 from crews.records.outages import PATIENCE, Outage, unusable
 from crews.records.statement import Found, Prepared, Values
 
+if TYPE_CHECKING:
+    from crews.safety.redact import Redactor
+
 WRITE_LOCK = 0x63726577
 """Number of the advisory lock that writers of one Postgres database take in turn."""
 FROZEN = 10
@@ -42,6 +45,8 @@ A SQLite file knows no such thing: a frozen process that holds its lock holds it
 """
 LOCKED = 15
 """Seconds after which Postgres gives a wait for a lock up; longer than `FROZEN`, which frees it."""
+OUTWARD = "crews_outward"
+"""Name under which a connection knows what takes personal data out of the audit log's words."""
 Sealing = Callable[[Connection], None]
 
 
@@ -49,7 +54,11 @@ class Store:
     """One open journal. Use `open_store`; close it, or use it as a context manager."""
 
     def __init__(
-        self, shared: SharedEngine, patience: float = PATIENCE, sealing: Sealing | None = None
+        self,
+        shared: SharedEngine,
+        patience: float = PATIENCE,
+        sealing: Sealing | None = None,
+        outward: Redactor | None = None,
     ) -> None:
         shared.take()
         self._give_back = weakref.finalize(
@@ -59,6 +68,7 @@ class Store:
         self.engine = engine = shared.engine
         self._eye = shared.eye
         self.sealing = sealing
+        self.outward = outward
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
 
     @contextmanager
@@ -116,6 +126,7 @@ class Store:
             connection.info.pop(
                 "crews_audit", None
             )  # what a transaction had appended that was rolled back
+            connection.info[OUTWARD] = self.outward  # another store may share the connection
             connection.begin()  # SQLite's BEGIN IMMEDIATE takes the lock
             if connection.dialect.name == "postgresql":
                 _lock(connection)
@@ -171,19 +182,26 @@ class Store:
             close(connection)
 
 
-def open_store(url: str, *, patience: float = PATIENCE, sealing: Sealing | None = None) -> Store:
+def open_store(
+    url: str,
+    *,
+    patience: float = PATIENCE,
+    sealing: Sealing | None = None,
+    outward: Redactor | None = None,
+) -> Store:
     """Open the journal at a SQLAlchemy URL and make its tables where they are missing.
 
     Args:
         url: `sqlite:///PATH` or `postgresql://...`.
         patience: Seconds for which a database that is away or locked is tried again, now and later.
         sealing: What is called at the end of each transaction that writes: it signs the audit log.
+        outward: What takes personal data out of the words that enter the audit log; None: it stays.
 
     Raises:
         StoreError: the database cannot be reached or written, or was written by a newer version.
     """
     try:
-        store = Store(engine_of(url, patience), patience, sealing)
+        store = Store(engine_of(url, patience), patience, sealing, outward)
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise unusable(error) from error
     try:

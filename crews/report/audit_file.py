@@ -93,7 +93,7 @@ def _entries(
         if tree is not None:
             found["proof"] = [other.hex() for other in tree.inclusion(index)]
         if row.sequence in contents:
-            found["contents"] = redactor.json(contents[row.sequence])
+            found["contents"] = redactor.outward_json(contents[row.sequence])
         yield dump(found)
 
 

@@ -91,7 +91,7 @@ def export(
         left_out["changes.diff"] = "the run's workspace is not on this machine"
     else:
         diff = changes.diff.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        members["changes.diff"] = redactor.text(diff).encode()
+        members["changes.diff"] = redactor.outward(diff).encode()
     if tape[0]:
         members["tape.jsonl"] = tape[0].encode()
     else:
@@ -119,7 +119,7 @@ def _members(
         dump(_entry(entry, contents.get(entry.sequence), redactor)) + "\n" for entry in entries
     )
     counts["audit"] = len(entries)
-    whole["report.md"] = redactor.text(markdown(store, run.id))
+    whole["report.md"] = redactor.outward(markdown(store, run.id))
     return {name: text.encode() for name, text in whole.items()}, counts
 
 
@@ -133,9 +133,9 @@ def _text(text: str, redactor: Redactor) -> str:
     if text.startswith(("{", "[")):
         with contextlib.suppress(ValueError):
             value = json.loads(text)
-            clean = redactor.json(value)
+            clean = redactor.outward_json(value)
             return text if clean == value else dump([clean])[1:-1]
-    return redactor.text(text)
+    return redactor.outward(text)
 
 
 def _entry(entry: AuditRow, contents: dict[str, Any] | None, redactor: Redactor) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _entry(entry: AuditRow, contents: dict[str, Any] | None, redactor: Redactor)
     if body == entry.body:
         proof = {"line": audit.entry_line(entry)}
     found = asdict(entry) | {"body": body} | proof
-    return found if contents is None else found | {"contents": redactor.json(contents)}
+    return found if contents is None else found | {"contents": redactor.outward_json(contents)}
 
 
 def _manifest(

@@ -59,7 +59,7 @@ class Scene:
         if kind in _WITH_TOTALS:
             told["run_tokens"], told["run_money"] = self.journal.totals()
         if text := values.get("text"):
-            values["text"] = self.redactor.text(str(text))
+            values["text"] = self.redactor.outward(str(text))
         event = Event(kind=kind, run=self.journal.run, at=time.time(), **told, **values)  # type: ignore[arg-type]
         try:
             self.listener(event)

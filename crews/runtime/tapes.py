@@ -102,4 +102,4 @@ def _without_secrets(redactor: Redactor, value: Block) -> Block:
 
     A request is compared without its secrets too: on a replay the earlier answers in it are the tape's.
     """
-    return cast("Block", redactor.json(value))
+    return cast("Block", redactor.outward_json(value))

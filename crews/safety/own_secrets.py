@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from crews.safety.redact import Redactor, known_secrets
 from crews.settings import NotifyTarget, Settings, WebhookCopy
+
+if TYPE_CHECKING:
+    from crews.safety.personal import Personal
 
 LONG = 16
 """Characters from which a part of an address is taken for a token, whatever it consists of."""
@@ -37,8 +41,30 @@ def own_secrets(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, 
 
 
 def redactor_for(settings: Settings, environ: Mapping[str, str]) -> Redactor:
-    """Takes the secrets in the settings and in the environment out of texts."""
-    return Redactor(own_secrets(settings, environ))
+    """Takes the secrets in the settings and in the environment out of texts.
+
+    Raises:
+        UsageError: personal data is to be taken out as well, and what that needs is not installed.
+    """
+    return Redactor(own_secrets(settings, environ), _personal(settings))
+
+
+def outward_redactor(settings: Settings) -> Redactor | None:
+    """Takes personal data out of texts whose known secrets are gone; None: the settings do not ask for it.
+
+    Raises:
+        UsageError: what that needs is not installed.
+    """
+    personal = _personal(settings)
+    return None if personal is None else Redactor({}, personal)
+
+
+def _personal(settings: Settings) -> Personal | None:
+    if not settings.redact_personal_data:
+        return None
+    from crews.safety.personal import personal_data
+
+    return personal_data(settings.personal_names_model)
 
 
 def target_secrets(target: NotifyTarget | WebhookCopy) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 Known values go first, in every encoding that a tool is likely to print: this is the part with a
 guarantee. Text that only looks like a secret goes next (`secret_shapes`): a help, not a promise.
+Out of what is kept or sent for others goes, where the settings say so, personal data (`personal`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -16,9 +18,14 @@ from crews.safety.disguises import Disguises
 from crews.safety.secret_shapes import SHAPES, Spot, shaped
 from crews.safety.spellings import HEAD, MIN_LENGTH, spelt
 
+if TYPE_CHECKING:
+    from crews.safety.personal import Personal
+
 __all__ = ["MIN_LENGTH", "Redactor", "known_secrets"]
 
 MAX_ROUNDS = 20
+ACCOUNT = 12
+"""Digits from which a number may be that of a card; times and amounts have fewer."""
 
 _SECRET_WORDS = frozenset(
     {"key", "keys", "token", "tokens", "secret", "secrets", "password", "passwd", "passphrase"}
@@ -65,22 +72,36 @@ class Redactor:
     Args:
         values: Name -> value of the secrets that this process holds. Values under `MIN_LENGTH`
             characters, and those that the replacement itself would spell, are ignored.
+        personal: Finds personal data, for `outward`; None: it is not looked for.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, values: Mapping[str, str] | None = None, personal: Personal | None = None
+    ) -> None:
+        self._personal = personal
         forms = {form: name for name, value in (values or {}).items() for form in spelt(value)}
         self._disguises = Disguises(values or {})
         names = dict.fromkeys((*forms.values(), *(shape.name for shape in SHAPES)))
-        self._labels = {name: _label(name, n, forms) for n, name in enumerate(names, 1)}
+        every = dict.fromkeys((*names, *(personal.kinds if personal else ())))
+        self._labels = {name: _label(name, n, forms) for n, name in enumerate(every, 1)}
         # Longest first: a form that holds another one is taken whole.
         ordered = sorted(forms, key=len, reverse=True)
         self._forms = tuple((form, self._labels[forms[form]]) for form in ordered)
-        labels = filter(None, self._labels.values())
-        self._marks = re.compile("|".join(re.escape(label) for label in labels))
+        self._marks = _any_of(self._labels.values())
+        self._secret_marks = _any_of(self._labels[name] for name in names)
 
     def text(self, text: str) -> str:
         """The text without known values, in any of their forms, and without secret-shaped parts."""
         return self._until_clean(text, self._once)
+
+    def outward(self, text: str) -> str:
+        """Like `text`, and without personal data where that is looked for.
+
+        For what is kept or sent for others. Who works or decides needs the true values.
+        """
+        if self._personal is None:
+            return self.text(text)
+        return self._until_clean(text, self._outward_once)
 
     def known(self, text: str) -> str:
         """The text without known values, in any of their forms; what only looks like a secret stays.
@@ -106,25 +127,34 @@ class Redactor:
 
     def json(self, value: JsonValue) -> JsonValue:
         """The JSON value with every string, key and number redacted."""
+        return self._json(value, self.text)
+
+    def outward_json(self, value: JsonValue) -> JsonValue:
+        """The JSON value with every string, key and number as `outward` has it."""
+        return self._json(value, self.outward)
+
+    def _json(self, value: JsonValue, clean: Callable[[str], str]) -> JsonValue:
         match value:
             case str():
-                return self.text(value)
+                return clean(value)
             case list():
-                return [self.json(item) for item in value]
+                return [self._json(item, clean) for item in value]
             case dict():
-                return {self.text(key): self._member(key, item) for key, item in value.items()}
+                return {clean(key): self._member(key, item, clean) for key, item in value.items()}
             case bool() | None:
                 return value
             case int() | float():
                 plain = str(value)
-                return self.text(plain) if self._knows(plain) else value
+                looked_at = self._knows(plain) or (isinstance(value, int) and len(plain) >= ACCOUNT)
+                found = clean(plain) if looked_at else plain
+                return value if found == plain else found
 
-    def _member(self, key: str, value: JsonValue) -> JsonValue:
+    def _member(self, key: str, value: JsonValue, clean: Callable[[str], str]) -> JsonValue:
         """A value whose key says that it is a secret goes whole."""
         whole = isinstance(value, str) and len(value) >= MIN_LENGTH and _TELLING_KEY.fullmatch(key)
         if whole and not self._marks.search(str(value)):
             return self._labels["password"]
-        return self.json(value)
+        return self._json(value, clean)
 
     def holds(self, text: str) -> bool:
         """Is a known value in the text, in any of its forms or disguises?"""
@@ -132,7 +162,7 @@ class Redactor:
 
     def marked(self, text: str) -> bool:
         """Does something in the text stand for a secret that was taken out of it?"""
-        return self._marks.search(text) is not None
+        return self._secret_marks.search(text) is not None
 
     def _knows(self, text: str) -> bool:
         return any(form in text for form, _ in self._forms)
@@ -151,6 +181,9 @@ class Redactor:
         clean = self._outside(known, self._shapeless)
         return clean if clean == known else self._known_once(clean)
 
+    def _outward_once(self, text: str) -> str:
+        return self._outside(self.text(text), self._impersonal)
+
     def _known_once(self, text: str) -> str:
         for form, label in self._forms:
             if form in text:
@@ -167,6 +200,9 @@ class Redactor:
 
     def _shapeless(self, text: str) -> str:
         return self._cut(text, shaped(text))
+
+    def _impersonal(self, text: str) -> str:
+        return text if self._personal is None else self._cut(text, self._personal.spots(text))
 
     def _undisguised(self, text: str) -> str:
         return self._cut(text, self._disguises.found(text))
@@ -188,6 +224,10 @@ class Redactor:
             parts += [change(text[end : mark.start()]), mark[0]]
             end = mark.end()
         return "".join((*parts, change(text[end:])))
+
+
+def _any_of(labels: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(label) for label in labels if label))
 
 
 def _swap(text: str, *, form: str, label: str) -> str:

@@ -59,9 +59,9 @@ class CallLog:
     def _ruling(
         self, call: CallRow, seat: Seat, verdict: Verdict, standing: str, action: Action | None
     ) -> Step:
-        shown = dump(self.redactor.json(_masked(call, seat)))
+        shown = dump(self.redactor.outward_json(_masked(call, seat)))
         labels = sorted(action.provenance.labels) if action else []
-        reason = self.redactor.text(verdict.reason)
+        reason = self.redactor.outward(verdict.reason)
         return steps.ruled(verdict, seat.agent, shown, reason, standing, labels)
 
     def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
@@ -124,7 +124,7 @@ class CallLog:
         text = shortened(evidence.edit_note(call, self.journal.store) + text, self.redactor.text)
         shown, whole = clip(text, call)
         more: dict[str, JsonValue] = {
-            name: [self.redactor.text(value) for value in values]
+            name: [self.redactor.outward(value) for value in values]
             for name, values in (facts or {}).items()
         }
         call = self.journal.set_call(
