@@ -136,7 +136,9 @@ async def _start(launch: Launch) -> _Started:
             inherited = (*inherited, told.fileno())
         stdin, leash = os.pipe()
         closing.callback(os.close, stdin)
-        try:
+        made: list[Process] = []
+
+        async def make() -> None:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 env=dict(launch.environment),
@@ -146,12 +148,20 @@ async def _start(launch: Launch) -> _Started:
                 pass_fds=inherited,
                 start_new_session=True,
             )
-        except BaseException as error:
+            made.append(process)
+
+        try:
+            # Cancelled in the middle, asyncio would wait for ever for pipes that it never connects.
+            await unhurried(make())
+        except OSError as error:
             os.close(leash)
-            if isinstance(error, OSError):
-                raise SandboxUnavailable(f"`{argv[0]}` cannot be started: {error}") from error
+            raise SandboxUnavailable(f"`{argv[0]}` cannot be started: {error}") from error
+        except BaseException:
+            os.close(leash)
+            if made:
+                await unhurried(_end(_Started(made[0], -1)))
             raise
-    return _Started(process, leash)
+    return _Started(made[0], leash)
 
 
 async def _listen(process: Process, output: Output, watch: Watch) -> None:

@@ -107,6 +107,18 @@ async def test_a_cancelled_command_is_gone_when_the_caller_is_told(
     assert marked(marker) == []
 
 
+async def test_a_command_is_gone_however_early_it_is_cancelled(
+    sandbox: Sandbox, marker: str, tmp_path: Path
+) -> None:
+    for pause in range(30):  # somewhere in it a program is started
+        task = asyncio.create_task(run(sandbox, tmp_path, f"sleep 60; : {marker}"))
+        await asyncio.sleep(pause * 0.0002)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert marked(marker) == []
+
+
 @pytest.mark.parametrize("kind", [*KINDS, "none"])
 def test_a_command_dies_with_the_process_that_runs_it(
     kind: str, marker: str, tmp_path: Path
