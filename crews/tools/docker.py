@@ -1,16 +1,17 @@
 """How does a command run in a container of its own, where the user has a Docker engine?
 
 What it holds, by what the engine is asked for: no network, a read-only system, no capability, no
-new privileges, the engine's own system call filter, the user of the run, a private `/tmp` in
-memory, limits on memory, processes and file size. Time, output and the growth of the workspace are
-watched from here. The container sees the files of its image and the workspace, nothing else.
+new privileges, the engine's own system call filter and ours on top of it, the user of the run, a
+private `/tmp` in memory, limits on memory, processes and file size. Time, output and the growth of
+the workspace are watched from here. The container sees the files of its image and the workspace.
 
 What it does not hold: a hole in the kernel or the engine. The image must have `/bin/sh`, `env` and
 `python`, and is never fetched; the engine must see the workspace under the same path, so it runs on
 this machine. A process too many is refused to the command, which is not killed for it.
 
-Tested against a server that speaks the engine's API and runs the commands in bubblewrap
-(`tests/support/engine.py`), never yet with an engine itself. `auto` does not choose it.
+Where an engine is, `tests/tools/test_docker_engine.py` tries it: all ways out, and what the other
+backends promise. Elsewhere a server that speaks its API and runs the commands in bubblewrap
+(`tests/support/engine.py`) stands for it. `auto` does not choose it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
+import socket
 import sys
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -31,6 +34,7 @@ from crews.tools.output import Output
 from crews.tools.ownership import taken_over
 from crews.tools.paths import WORKSPACE_NAME
 from crews.tools.sandbox import CommandLimits, CommandResult, KilledFor, Sandbox
+from crews.tools.seccomp import Refusals, program
 from crews.tools.surroundings import SHELL, environment
 from crews.tools.watching import MIB, Watch
 
@@ -38,10 +42,23 @@ IMAGE = "python:{}.{}-slim".format(*sys.version_info[:2])
 """The official one of the running Python; where no other is set, commands run in it."""
 SETTING = "CREWS_DOCKER_IMAGE"
 LABEL = "crews.sandbox"
+_SOCKET = "unix:///var/run/docker.sock"
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 _TMP = "/tmp"  # noqa: S108 - the container's own
 _OWN = 3  # processes that are not the command's: the first one, and what ends it if we are gone
 _GRACE = 30  # seconds after its time is up in which we would have ended it
+
+
+# The engine's own filter lets io_uring, memfd_create and sockets to the hypervisor through, each
+# version others: ours comes on top of it. Where it cannot be set, there is no command.
+_FILTERED = """
+import ctypes, os, struct, sys
+calls = ctypes.create_string_buffer(bytes.fromhex(sys.argv[1]))
+held = struct.pack("HP", len(calls) // 8, ctypes.addressof(calls))
+if ctypes.CDLL(None).prctl(22, ctypes.c_ulong(2), held, 0, 0):
+    sys.exit("no system call filter can be set: the command has not run")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class _Said(Protocol):
@@ -58,7 +75,7 @@ class _Engine(Protocol):
     def create_host_config(self, **options: Any) -> dict[str, Any]: ...
     def create_container(self, **options: Any) -> dict[str, Any]: ...
     def start(self, container: str) -> None: ...
-    def logs(self, container: str, *, stream: bool, follow: bool) -> _Said: ...
+    def attach(self, container: str, *, stream: bool) -> _Said: ...
     def wait(self, container: str, timeout: float) -> dict[str, Any]: ...
     def inspect_container(self, container: str) -> dict[str, Any]: ...
     def kill(self, container: str) -> None: ...
@@ -74,6 +91,8 @@ class Docker(Sandbox):
     image: str
     digest: str
     """What the image is, by its content."""
+    calls: bytes = field(repr=False)
+    """The system call filter that is set on top of the engine's."""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -99,7 +118,10 @@ class Docker(Sandbox):
                     f"the engine does not have the image `{image}`: {_why(error)}",
                     hint=f"`docker pull {image}`, or name another image in {SETTING}.",
                 ) from error
-        return cls(image, digest)
+        calls = program(platform.machine(), Refusals())
+        if calls is None:
+            raise SandboxUnavailable(f"no system call filter is known for {platform.machine()}")
+        return cls(image, digest, calls)
 
     async def run(
         self, command: str, workspace: Path, limits: CommandLimits, writable: bool = True
@@ -108,7 +130,7 @@ class Docker(Sandbox):
         workspace, uid = await asyncio.to_thread(taken_over, workspace)
         user = f"{uid}:{uid}" if uid is not None else f"{os.getuid()}:{os.getgid()}"
         container = await asyncio.to_thread(
-            _Container.created, self.digest, _arguments(command, limits), user, workspace, limits,
+            _Container.created, self.digest, _arguments(command, limits, self.calls), user, workspace, limits,
             writable,
         )  # fmt: skip
         try:
@@ -117,12 +139,13 @@ class Docker(Sandbox):
             await unhurried(asyncio.to_thread(container.removed))
 
 
-def _arguments(command: str, limits: CommandLimits) -> list[str]:
-    """The command with an environment that is not the image's, and its own end if we are gone."""
+def _arguments(command: str, limits: CommandLimits, calls: bytes) -> list[str]:
+    """The command with an environment that is not the image's, our filter, and its own end if we are gone."""
     given = [f"{name}={value}" for name, value in environment(_PATH, _TMP).items()]
     ended = int(limits.wall_seconds) + _GRACE
     script = f'{{ sleep {ended}; kill -9 -1; }} >/dev/null 2>&1 & exec {SHELL} -c "$1"'
-    return ["env", "-i", *given, SHELL, "-c", script, "sh", command]
+    filtered = ["python", "-I", "-S", "-c", _FILTERED, calls.hex()]
+    return ["env", "-i", *given, *filtered, SHELL, "-c", script, "sh", command]
 
 
 def _host_config(
@@ -134,7 +157,7 @@ def _host_config(
     history = workspace / ".git"
     if history.exists() and not history.is_symlink():
         binds.append(f"{history}:{WORKSPACE_NAME}/.git:ro")
-    size = f"size={limits.disk_mb}m,mode=0700,uid={uid},gid={gid},nosuid,nodev"
+    size = f"size={limits.disk_mb}m,mode=0700,uid={uid},gid={gid},nosuid,nodev,exec"
     most = {"fsize": limits.file_mb * MIB, "nofile": 1024, "core": 0}
     return engine.create_host_config(
         binds=binds,
@@ -150,7 +173,7 @@ def _host_config(
         tmpfs={_TMP: size},
         shm_size=min(64, limits.memory_mb) * MIB,
         ulimits=[{"Name": name, "Soft": value, "Hard": value} for name, value in most.items()],
-        log_config={"Type": "json-file", "Config": {"max-size": "50m", "max-file": "1"}},
+        log_config={"Type": "none"},  # it would keep each line on the engine's disk
         init=True,
     )
 
@@ -192,19 +215,16 @@ class _Container:
         """Start it, listen, hold it to its limits."""
         output, began = Output(limits.output_bytes), time.monotonic()
         watch = Watch(0, limits, (workspace,), self.killed)
-        with _engine() as engine:
-            try:
-                engine.start(self.id)
-            except Exception as error:
-                raise SandboxUnavailable(f"the container did not start: {_why(error)}") from error
+        with _engine() as engine, self._begun(engine) as said:
             watch.start()
             try:
-                said = engine.logs(self.id, stream=True, follow=True)
                 for chunk in said:
                     output.add(chunk)
                     if output.endless:
+                        _let_go(
+                            said
+                        )  # the engine kills nothing whose output somebody may still read
                         watch.passed_by("output")
-                        _let_go(said)  # nobody will ever want the rest
                         break
                 code = int(engine.wait(self.id, timeout=limits.wall_seconds + 60)["StatusCode"])
                 state = cast("dict[str, Any]", engine.inspect_container(self.id)["State"])
@@ -221,6 +241,23 @@ class _Container:
             killed_for=killed,
             seconds=time.monotonic() - began,
         )
+
+    @contextlib.contextmanager
+    def _begun(self, engine: _Engine) -> Generator[_Said]:
+        """It runs, and its output comes as it is written: the engine's logs would come line by line."""
+        try:
+            said = engine.attach(self.id, stream=True)
+            try:
+                engine.start(self.id)
+            except BaseException:
+                _let_go(said)
+                raise
+        except Exception as error:
+            raise SandboxUnavailable(f"the container did not start: {_why(error)}") from error
+        try:
+            yield said
+        finally:
+            _let_go(said)
 
     def killed(self) -> None:
         """End whatever runs in it; called from any thread."""
@@ -248,7 +285,9 @@ def _engine() -> Generator[_Engine]:
         ) from error
     library = cast("Any", package)
     try:
-        client = library.APIClient(**library.utils.kwargs_from_env(), version="auto", timeout=60)
+        where = library.utils.kwargs_from_env()
+        _listens(where.get("base_url") or _SOCKET)
+        client = library.APIClient(**where, version="auto", timeout=60)
     except Exception as error:
         raise SandboxUnavailable(
             f"no Docker engine answers: {_why(error)}",
@@ -260,9 +299,18 @@ def _engine() -> Generator[_Engine]:
         client.close()
 
 
+def _listens(url: str) -> None:
+    """Raise OSError where nobody listens at a Unix socket: the package would leave one of its own open."""
+    scheme, _, path = url.partition("://")
+    if "unix" in scheme:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.connect("/" + path.lstrip("/"))
+
+
 def _let_go(said: _Said) -> None:
     """Stop listening. The stream's `close` only shuts the socket down: its descriptor goes with the answer."""
-    said.close()
+    with contextlib.suppress(Exception):
+        said.close()
     answer = getattr(said, "_response", None)
     if answer is not None:
         with contextlib.suppress(Exception):

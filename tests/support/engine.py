@@ -105,8 +105,6 @@ class _Handler(BaseHTTPRequestHandler):
         elif box := self._box(path, "json"):
             state = {"Running": not box.ended.done(), "OOMKilled": self.server.out_of_memory}
             self._answer({"State": state, "Config": {"Tty": False}})
-        elif box := self._box(path, "logs"):
-            self._logs(box)
         else:
             self._answer({"message": f"no {path}"}, 404)
 
@@ -118,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked.append(json.loads(body))
             self.server.boxes[name] = Box(self.server.asked[-1])
             self._answer({"Id": name, "Warnings": []}, 201)
+        elif box := self._box(path, "attach"):
+            self._attach(box)
         elif box := self._box(path, "start"):
             box.start(self.server.runs)
             self.server.started.append(path.split("/")[2])
@@ -145,12 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(rf"/containers/(\w+)/{what}", path)
         return self.server.boxes.get(found[1]) if found else None
 
-    def _logs(self, box: Box) -> None:
-        data = box.ended.result().output.encode()
+    def _attach(self, box: Box) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/vnd.docker.raw-stream")
         self.send_header("Connection", "close")
         self.end_headers()
+        data = box.ended.result().output.encode()
         for at in range(0, len(data), 65536):
             piece = data[at : at + 65536]
             try:

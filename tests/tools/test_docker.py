@@ -69,7 +69,7 @@ async def test_the_engine_is_told_all_that_holds_a_command(server: Engine, tmp_p
     assert (host["IpcMode"], host["CgroupnsMode"], host["Init"]) == ("private", "private", True)
     assert (host["PidsLimit"], host["Memory"], host["MemorySwap"]) == (23, 300 << 20, 300 << 20)
     assert host["Binds"] == [f"{tmp_path}:/workspace:ro", f"{tmp_path}/.git:/workspace/.git:ro"]
-    assert host["Tmpfs"] == {"/tmp": f"size=7m,mode=0700,uid={uid},gid={gid},nosuid,nodev"}
+    assert host["Tmpfs"] == {"/tmp": f"size=7m,mode=0700,uid={uid},gid={gid},nosuid,nodev,exec"}
     assert {"Name": "fsize", "Soft": 5 << 20, "Hard": 5 << 20} in host["Ulimits"]
     for never in (
         "Privileged",
