@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MIN_LENGTH", "Redactor", "known_secrets"]
 
-MAX_ROUNDS = 20
+MIN_ROUNDS, MAX_ROUNDS = 3, 20
+LOOKED_AT = 2_000_000
+"""Characters after which a text that keeps changing is looked at no more: its known values go all the same."""
 ACCOUNT = 12
 """Digits from which a number may be that of a card; times and amounts have fewer."""
 
@@ -169,7 +171,7 @@ class Redactor:
 
     def _until_clean(self, text: str, once: Callable[[str], str]) -> str:
         # Again after every change: what stands beside a replacement may be a secret of its own.
-        for _ in range(MAX_ROUNDS):
+        for _ in range(max(MIN_ROUNDS, min(MAX_ROUNDS, LOOKED_AT // (len(text) or 1)))):
             clean = once(text)
             if clean == text:
                 return clean
