@@ -4,7 +4,8 @@ uv run python benchmarks/start.py [--pairs 5]
 
 `crews run` beside a bare loop on the `anthropic` SDK and CrewAI, each a fresh process; `crews run` where a worker
 lives; `crews --help`, `check` and `inbox` beside `python -c "import typer, rich, pydantic, yaml"`. Bytecode is
-compiled and files are in the page cache: each is started once before. Writes benchmark-start.json.
+compiled, as an installation does, and files are in the page cache: each is started once before. Writes
+benchmark-start.json.
 """
 
 from __future__ import annotations

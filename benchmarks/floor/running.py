@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import json
 import subprocess
@@ -78,6 +79,8 @@ class Floor:
         self.folder = Path()
 
     def __enter__(self) -> Self:
+        for package in ("crews", "benchmarks"):  # the environment may forbid that a start does it
+            compileall.compile_dir(ROOT / package, quiet=1)
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="floor-")))
         write_files(self.files)
         command = [sys.executable, "-m", "benchmarks.floor.server"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -28,6 +29,8 @@ from crews.cli import (
 )
 from crews.errors import EXIT_CODES, EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, Signal
 
+GARBAGE = 50_000
+"""New objects after which unreachable ones are looked for."""
 HELP = (
     "Run a supervised team of agents: it plans, works, and asks you before anything that matters."
 )
@@ -108,6 +111,9 @@ def only(name: str) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    # Importing libraries makes objects by the hundred thousand, none of which is garbage: to look for
+    # some after every 700, as is the default, takes a fifth of a start.
+    gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):

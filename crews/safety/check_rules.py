@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from crews.safety.content_rules import CallRule, PatternRule
 
 CATEGORY = "checks_weakened"
 
 
 def _rule(detail: str, needles: str, pattern: str) -> PatternRule:
-    return PatternRule(CATEGORY, detail, tuple(needles.split()), re.compile(pattern))
+    return PatternRule(CATEGORY, detail, tuple(needles.split()), pattern)
 
 
 ADDED: tuple[PatternRule, ...] = (

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from crews.safety.patterns import compiled
+
 
 @dataclass(frozen=True, slots=True)
 class PatternRule:
@@ -17,7 +19,12 @@ class PatternRule:
     category: str
     detail: str
     needles: tuple[str, ...]
-    pattern: re.Pattern[str]
+    text: str
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The pattern itself."""
+        return compiled(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class CallRule:
 
 
 def _pattern(category: str, detail: str, needles: str, pattern: str) -> PatternRule:
-    return PatternRule(category, detail, tuple(needles.split()), re.compile(pattern))
+    return PatternRule(category, detail, tuple(needles.split()), pattern)
 
 
 PATTERNS: tuple[PatternRule, ...] = (

@@ -6,11 +6,11 @@ the price of more alarms. Words in paths (auth, crypto, permissions) are those o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crews.safety.paths import folded
+from crews.safety.patterns import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class PathRule:
     """How the file name ends."""
     folders: tuple[str, ...] = ()
     """One folder name, or several in a row, anywhere above the file."""
-    pattern: re.Pattern[str] | None = None
+    pattern: str = ""
     """Searched in the whole path."""
 
     def covers(self, path: str) -> bool:
@@ -35,7 +35,7 @@ class PathRule:
             name in self.names
             or name.endswith(self.endings or ("\0",))
             or any(f"/{part}/" in above for part in self.folders)
-            or (self.pattern is not None and self.pattern.search(path) is not None)
+            or (self.pattern != "" and compiled(self.pattern).search(path) is not None)
         )
 
 
@@ -88,7 +88,7 @@ PATHS: tuple[PathRule, ...] = (
             .codefresh fastlane prow tekton .vela .dagger ci_scripts .kokoro .evergreen .pipelines .drone
             """
         ),
-        pattern=re.compile(
+        pattern=(
             r"(?:^|/)(?:azure-pipelines[^/]*\.ya?ml|jenkinsfile[^/]*|cloudbuild[^/]*\.(?:ya?ml|json)"
             r"|buildspec[^/]*\.ya?ml|\.?ci/(?:[^/]+/)*[^/]+\.(?:ya?ml|sh)|\.github/[^/]+\.ya?ml|eslint\.config\.[cm]?[jt]s"
             r"|(?:jest|vitest|playwright|cypress|karma)\.(?:conf|config)\.[cm]?[jt]s)$"
@@ -116,7 +116,7 @@ PATHS: tuple[PathRule, ...] = (
             evolutions changesets post_migrate
             """
         ),
-        pattern=re.compile(
+        pattern=(
             r"(?:^|/)(?:(?:deploy|revert|verify)/[^/]+\.sql|[vru]\d*[\d._]*__[^/]+\.(?:sql|java|kt|py)|db/schema\.rb|conf/evolutions/[^/]+"
             r"|(?:db[._-])?change-?log[^/]*\.(?:xml|sql)|db[._-]?change-?log[^/]*|\d{8,14}[_-][^/]+\.sql"
             r"|\d{3,5}[_-][^/]+\.sql|[^/]*(?<!im)(?<!em)migrations?\.(?:py|rb|js|ts|php|cs|java|kt|go|sql|exs?|rs))$"
@@ -161,7 +161,7 @@ PATHS: tuple[PathRule, ...] = (
             terragrunt kubernetes-manifests helmfile.d ecs grafana prometheus pillar nixos
             """
         ),
-        pattern=re.compile(
+        pattern=(
             r"(?:^|/)(?:dockerfile[._-][^/]+|[^/]+[._-]dockerfile|(?:docker-)?compose[^/]*\.ya?ml"
             r"|values[._-][^/]+\.ya?ml|pulumi(?:\.[^/]+)?\.ya?ml|serverless[^/]*\.(?:ya?ml|json|js)"
             r"|[^/]*(?:bucket|iam|trust|assume-?role|scp)[-_]?policy[^/]*\.json|task-?def(?:inition)?[^/]*\.json"
@@ -201,7 +201,7 @@ PATHS: tuple[PathRule, ...] = (
             """
         ),
         folders=_parts("requirements vendor third_party .mvn .cargo"),
-        pattern=re.compile(
+        pattern=(
             r"(?:^|/)(?:pylock\.[^/]+\.toml|[^/]*(?:requirements|constraints)[^/]*\.(?:txt|in|lock))$"
         ),
     ),
@@ -222,7 +222,7 @@ PATHS: tuple[PathRule, ...] = (
             """
         ),
         folders=_parts("secrets .secrets .ssh .gnupg .aws vault"),
-        pattern=re.compile(r"(?:^|/)(?:\.env\.[^/]+|\.docker/config\.json)$"),
+        pattern=r"(?:^|/)(?:\.env\.[^/]+|\.docker/config\.json)$",
     ),
     PathRule(
         "crypto",
