@@ -35,30 +35,26 @@ Worker = Callable[[AgentSpec, ThreadRow, dict[str, AnyTool]], Awaitable[ThreadRo
 class DelegateArgs(Args):
     """A step of the plan, or a piece of work beyond it."""
 
-    step: Annotated[
-        str, Field(description="id of the plan's step; empty: work beyond the plan")
-    ] = ""
+    step: Annotated[str, Field(description="its id; leave it out for work beyond the plan")] = ""
     note: Annotated[
-        str, Field(max_length=LONG_TEXT, description="what the agent must know beside the step")
+        str, Field(max_length=LONG_TEXT, description="what the agent must know beside it")
     ] = ""
     context: Annotated[
         tuple[str, ...],
         Field(
             max_length=MOST_ENTRIES,
-            description="further hand-overs to pass on: step ids; those it depends on are passed anyway",
+            description="further steps whose hand-overs it gets, beside those that it depends on",
         ),
     ] = ()
-    agent: Annotated[str, Field(description="only beyond the plan")] = ""
-    task: Annotated[str, Field(max_length=LONG_TEXT, description="only beyond the plan")] = ""
-    expected_output: Annotated[
-        str, Field(max_length=LONG_TEXT, description="only beyond the plan")
-    ] = ""
+    agent: str = ""
+    task: Annotated[str, Field(max_length=LONG_TEXT)] = ""
+    expected_output: Annotated[str, Field(max_length=LONG_TEXT)] = ""
     tools: Annotated[
         tuple[str, ...] | None,
-        Field(description="fewer tools than the agent has; default: all of them"),
+        Field(description="of its agent's; default: all"),
     ] = None
     budget_share: Annotated[
-        float | None, Field(gt=0, le=1, description="part of a delegation's limits; default: all")
+        float | None, Field(gt=0, le=1, description="of a delegation's limits; default: all")
     ] = None
 
 
@@ -67,8 +63,8 @@ class DelegateTool(Tool[DelegateArgs]):
 
     name = "delegate"
     description = (
-        "Give a step of the plan to its agent and get its hand-over. Delegate all steps that are ready "
-        "in one turn; they run at once."
+        "Have an agent work, and get its hand-over: on a `step` of the plan, or beyond the plan on a `task` "
+        "with `agent` and `expected_output`."
     )
     effect = "read"
     args = DelegateArgs

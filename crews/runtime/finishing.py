@@ -35,7 +35,7 @@ class FinishArgs(Args):
     summary: Annotated[str, Field(min_length=1, description="the report, in Markdown")]
     confidence: Annotated[float, Field(ge=0, le=1)]
     open_questions: tuple[str, ...] = ()
-    deliver: Annotated[bool, Field(description="false: leave the changes where they are")] = True
+    deliver: Annotated[bool, Field(description="false: keep the changes back")] = True
 
 
 class FinishTool(Tool[FinishArgs]):

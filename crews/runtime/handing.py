@@ -21,7 +21,7 @@ Sensitive = Annotated[
     tuple[Entry, ...],
     Field(
         max_length=MOST_ENTRIES,
-        description="what it touches, if so: auth, permissions, crypto, secrets, sql ...",
+        description="if it touches auth, permissions, crypto, secrets, sql ...",
     ),
 ]
 """Free words: a hand-over is not refused for the name of a category."""
@@ -30,16 +30,14 @@ Sensitive = Annotated[
 class HandOverArgs(Args):
     """What a worker leaves behind."""
 
-    summary: Annotated[
-        str, Field(min_length=1, max_length=LONG_TEXT, description="what was done and found")
-    ]
+    summary: Annotated[str, Field(min_length=1, max_length=LONG_TEXT)]
     changes: Annotated[
         tuple[Entry, ...],
-        Field(max_length=MOST_ENTRIES, description="what you changed, one line each"),
+        Field(max_length=MOST_ENTRIES, description="one line each"),
     ] = ()
     evidence: Annotated[
         tuple[Entry, ...],
-        Field(max_length=MOST_ENTRIES, description="calls that show it: TURN.INDEX"),
+        Field(max_length=MOST_ENTRIES, description="calls: TURN.INDEX, from 0.0"),
     ] = ()
     confidence: Confidence
     open_questions: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)] = ()
@@ -62,7 +60,7 @@ class HandOverTool(Tool[HandOverArgs]):
     """
 
     name = "hand_over"
-    description = "End your work: say what was done, what shows it, and how sure you are."
+    description = "End your work: what was done and found, what shows it, how sure you are."
     effect = "read"
     declared = ENGINES_OWN
     args = HandOverArgs

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from crews.records.journal import Journal
 from crews.records.rows import ReturnField, ThreadRow
@@ -23,7 +23,11 @@ from crews.tools.gate import AnyTool
 
 MOST_STEPS = 50
 
-StepId = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+StepId = Annotated[
+    str,
+    Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+    WithJsonSchema({"type": "string"}),
+]
 
 
 class Step(Args):
@@ -39,29 +43,31 @@ class Step(Args):
     depends_on: Annotated[tuple[StepId, ...], Field(max_length=MOST_STEPS)] = ()
     tools: Annotated[
         tuple[str, ...] | None,
-        Field(description="what it needs of its agent's tools; default: all"),
+        Field(description="of its agent's; default: all"),
     ] = None
     paths: Annotated[
         tuple[str, ...] | None, Field(description="globs of what it writes; default: its agent's")
     ] = None
     hosts: Annotated[
-        tuple[str, ...] | None, Field(description="hosts that it reaches, like *.example.org")
+        tuple[str, ...] | None, Field(description="what it reaches, like *.example.org")
     ] = None
     targets: Annotated[
         dict[str, tuple[str, ...]],
         Field(
-            description="TOOL.ARGUMENT -> every recipient, account, id, link or amount it gets, where all are known",
+            description="TOOL.ARGUMENT: every recipient, account, id, link or amount it gets, if all are known",
             max_length=20,
         ),
     ] = {}
     amount: Annotated[
-        Decimal | None, Field(ge=0, description="most that one call may pay or order")
+        Decimal | None,
+        Field(ge=0, description="most that one call may pay or order"),
+        WithJsonSchema({"type": "number"}),
     ] = None
     returns: Annotated[
         tuple[ReturnField, ...],
         Field(
             max_length=20,
-            description="the step only reads, and hands over these values: no word of what it read reaches you",
+            description="it only reads, and hands over these values and no word of what it read",
         ),
     ] = ()
 

@@ -27,7 +27,7 @@ class AskHumanArgs(Args):
 
     question: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT)]
     context: Annotated[
-        str, Field(max_length=LONG_TEXT, description="what the human must know to answer")
+        str, Field(max_length=LONG_TEXT, description="what they must know to answer")
     ] = ""
 
 
@@ -59,15 +59,13 @@ class AskHumanTool(Tool[AskHumanArgs]):
 class EscalateArgs(Args):
     """Something that a human must decide."""
 
-    what: Annotated[
-        str, Field(min_length=1, max_length=SHORT_TEXT, description="what must be decided")
-    ]
-    why: Annotated[str, Field(max_length=LONG_TEXT, description="why it is sensitive or unclear")]
+    what: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT, description="to be decided")]
+    why: Annotated[str, Field(max_length=LONG_TEXT, description="it is sensitive or unclear")]
     positions: Annotated[
         tuple[Annotated[str, Field(max_length=SHORT_TEXT)], ...],
         Field(
             max_length=MOST_QUESTIONS,
-            description="where agents disagree: each position in one line",
+            description="of agents who disagree, one line each",
         ),
     ] = ()
 
@@ -76,7 +74,7 @@ class EscalateTool(Tool[EscalateArgs]):
     """Has the escalation agent brief a human, who decides."""
 
     name = "escalate"
-    description = "Put something security-sensitive, or a disagreement, to a human with a brief. The run waits."
+    description = "Have a human decide what is security-sensitive or in dispute. The run waits."
     effect = "read"
     declared = ENGINES_OWN
     args = EscalateArgs

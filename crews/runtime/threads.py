@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-
-from pydantic import JsonValue
 
 from crews.errors import StopRun
 from crews.records.rows import Grant, ReturnField, ThreadKind, ThreadRow
 from crews.records.store import dump
 from crews.runtime import prompts
 from crews.runtime.bounds import Bounds
+from crews.runtime.describing import definition
 from crews.runtime.handing import BriefTool, HandOverTool, ReviewTool
 from crews.runtime.loop import Loop
-from crews.runtime.models import Block
 from crews.runtime.quarantine import returning
 from crews.runtime.scene import Scene
 from crews.safety.autonomy import tools_allowed
 from crews.safety.labels import Exposure
 from crews.teams.spec import AgentSpec, Limits
-from crews.tools.base import Args
 from crews.tools.gate import AnyTool
 
 PLAIN_LEVEL = 1
@@ -152,49 +147,3 @@ def with_ending(
     elif agent.oversight.duty == "escalation":
         ending = BriefTool()
     return {**tools, ending.name: ending}
-
-
-def definition(tool: AnyTool) -> Block:
-    """A tool as the Messages API wants it."""
-    return {
-        "name": tool.name,
-        "description": tool.description,
-        "input_schema": json.loads(_schema(tool.args)),
-    }
-
-
-@lru_cache(maxsize=256)
-def _schema(args: type[Args]) -> str:
-    """The schema of a tool's arguments, as JSON: to make it takes pydantic longer than a turn takes."""
-    return json.dumps(_slim(args.model_json_schema()))
-
-
-def _given(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A value that may be null, by default, as the value alone."""
-    either = schema.get("anyOf")
-    if not isinstance(either, list) or schema.get("default", ...) is not None:
-        return schema
-    some = [one for one in either if one != {"type": "null"}]
-    if len(some) != 1 or not isinstance(some[0], dict):
-        return schema
-    return some[0] | {k: v for k, v in schema.items() if k != "anyOf"}
-
-
-def _slim(schema: JsonValue) -> JsonValue:
-    """The schema without what a model needs not read.
-
-    That is: titles, descriptions of the classes themselves, and how to say of an optional value that there is none,
-    which is said by leaving it out.
-    """
-    if isinstance(schema, dict):
-        whole = "properties" in schema
-        return {
-            k: _slim(v)
-            for k, v in _given(schema).items()
-            if not (k == "title" and isinstance(v, str))
-            and not (whole and k == "description")
-            and not (k == "default" and not v and v is not False and v != 0)
-        }
-    if isinstance(schema, list):
-        return [_slim(v) for v in schema]
-    return schema

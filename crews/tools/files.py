@@ -17,20 +17,13 @@ from crews.tools.workspace import ChangedSince, Workspace, encode
 LINE_CAP = 2000
 """Characters of one line that are shown."""
 
-PathArg = Annotated[
-    str, Field(description="Path relative to the workspace, with / between folders.")
-]
-
 
 class ListFilesArgs(Args):
     """What to list."""
 
-    path: Annotated[str, Field(description="Folder (or file) to list.")] = "."
-    pattern: Annotated[
-        str,
-        Field(description="Glob over the whole path: `*.py`, `src/**/*.ts`. Empty: every file."),
-    ] = ""
-    limit: Annotated[int, Field(ge=1, le=2000, description="Most files to show.")] = 200
+    path: str = "."
+    pattern: Annotated[str, Field(description="glob: `*.py`, `src/**/*.ts`")] = ""
+    limit: Annotated[int, Field(ge=1, le=2000)] = 200
 
 
 class ListFiles(Tool[ListFilesArgs]):
@@ -38,7 +31,7 @@ class ListFiles(Tool[ListFilesArgs]):
 
     name: ClassVar[str] = "list_files"
     description: ClassVar[str] = (
-        "List files beneath a folder, recursively, sorted. What .gitignore names is left out."
+        "List the files beneath a folder. What .gitignore names is left out."
     )
     effect = "read"
     declared = Declared({"path": "target", "pattern": "content", "limit": "content"}, "workspace")
@@ -64,9 +57,9 @@ class ListFiles(Tool[ListFilesArgs]):
 class ReadFileArgs(Args):
     """Which lines of which file."""
 
-    path: PathArg
-    start: Annotated[int, Field(ge=1, description="First line, counted from 1.")] = 1
-    lines: Annotated[int, Field(ge=1, le=5000, description="Most lines to show.")] = 500
+    path: str
+    start: Annotated[int, Field(ge=1, description="first line")] = 1
+    lines: Annotated[int, Field(ge=1, le=5000)] = 500
 
 
 class ReadFile(Tool[ReadFileArgs]):
@@ -74,8 +67,7 @@ class ReadFile(Tool[ReadFileArgs]):
 
     name: ClassVar[str] = "read_file"
     description: ClassVar[str] = (
-        "Read a UTF-8 text file. Each line is shown as its number, a tab and the text; "
-        "the number and the tab are not part of the file."
+        "Read a text file. Before each line stand its number and a tab, which are not in the file."
     )
     effect = "read"
     declared = Declared({"path": "target", "start": "content", "lines": "content"}, "workspace")
@@ -135,8 +127,8 @@ def with_ends_of(text: str, old: str) -> str:
 class WriteFileArgs(Args):
     """A file's whole new text."""
 
-    path: PathArg
-    content: Annotated[str, Field(description="The whole text of the file.")]
+    path: str
+    content: str
 
 
 class WriteFile(Tool[WriteFileArgs]):
@@ -144,7 +136,7 @@ class WriteFile(Tool[WriteFileArgs]):
 
     name: ClassVar[str] = "write_file"
     description: ClassVar[str] = (
-        "Create a text file or replace its whole content. To change a part of a file use edit_file."
+        "Create a text file, or replace all of it; edit_file changes a part."
     )
     effect = "write"
     declared = Declared({"path": "target", "content": "content"}, "workspace")
@@ -165,18 +157,16 @@ class WriteFile(Tool[WriteFileArgs]):
 class EditFileArgs(Args):
     """A text and what is to stand in its place."""
 
-    path: PathArg
+    path: str
     old: Annotated[
         str,
         Field(
             min_length=1,
-            description="Exact text to replace, with its indentation; no line numbers.",
+            description="exact text, with its indentation and without line numbers",
         ),
     ]
-    new: Annotated[str, Field(description="Text that takes its place.")]
-    replace_all: Annotated[
-        bool, Field(description="Replace every occurrence; else there must be exactly one.")
-    ] = False
+    new: str
+    replace_all: bool = False
 
 
 class EditFile(Tool[EditFileArgs]):
@@ -184,7 +174,7 @@ class EditFile(Tool[EditFileArgs]):
 
     name: ClassVar[str] = "edit_file"
     description: ClassVar[str] = (
-        "Replace an exact text in a file. It must occur exactly once, unless replace_all is set."
+        "Replace a text in a file. It must occur exactly once, unless `replace_all`."
     )
     effect = "write"
     declared = Declared(
@@ -206,7 +196,7 @@ class EditFile(Tool[EditFileArgs]):
 class DeleteFileArgs(Args):
     """Which file."""
 
-    path: PathArg
+    path: str
 
 
 class DeleteFile(Tool[DeleteFileArgs]):

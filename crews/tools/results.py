@@ -24,7 +24,7 @@ Lookup = Callable[[str, int, int], str | None]
 class ReadResultArgs(Args):
     """Which result, and from where."""
 
-    call: Annotated[str, Field(description="TURN.INDEX, as the clipped result named it")]
+    call: Annotated[str, Field(description="TURN.INDEX")]
     offset: Annotated[int, Field(ge=0, description="first character")] = 0
 
 

@@ -44,17 +44,14 @@ class SearchArgs(Args):
     """What to look for, and where."""
 
     pattern: Annotated[
-        str,
-        Field(
-            min_length=1, max_length=1000, description="Regular expression (Python), line by line."
-        ),
+        str, Field(min_length=1, max_length=1000, description="Python regular expression")
     ]
-    path: Annotated[str, Field(description="Folder or file to search.")] = "."
-    glob: Annotated[str, Field(description="Only files that match this glob: `*.py`.")] = ""
-    literal: Annotated[bool, Field(description="Take the pattern as plain text.")] = False
-    ignore_case: Annotated[bool, Field(description="Upper and lower case are the same.")] = False
-    context: Annotated[int, Field(ge=0, le=10, description="Lines shown around each match.")] = 0
-    limit: Annotated[int, Field(ge=1, le=1000, description="Most matching lines to show.")] = 100
+    path: str = "."
+    glob: Annotated[str, Field(description="only such files: `*.py`")] = ""
+    literal: Annotated[bool, Field(description="the pattern is plain text")] = False
+    ignore_case: bool = False
+    context: Annotated[int, Field(ge=0, le=10, description="lines around a match")] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class Search(Tool[SearchArgs]):
@@ -62,9 +59,8 @@ class Search(Tool[SearchArgs]):
 
     name: ClassVar[str] = "search"
     description: ClassVar[str] = (
-        "Search the text files of the workspace line by line. Shown as `path:line: text`, lines of "
-        "context as `path-line- text`. Left out: files that .gitignore names, files over 2 MiB, "
-        "lines over 10,000 characters."
+        "Search text files line by line. Left out: what .gitignore names, files over 2 MiB, "
+        "very long lines."
     )
     effect = "read"
     declared = Declared(

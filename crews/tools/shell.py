@@ -38,9 +38,9 @@ class RunCommand(Tool[RunCommandArgs]):
 
     name: ClassVar[str] = "run_command"
     description: ClassVar[str] = (
-        f"Run a shell command (`/bin/sh -c`) in {WORKSPACE_NAME}, for example the tests. No network, no"
-        " input, nothing outside the workspace but a private /tmp that is empty each time. The command is"
-        " ended after `timeout_seconds` (60 unless given, 600 at most), with everything that it started."
+        f"Run a command by /bin/sh in {WORKSPACE_NAME}, for example the tests. No network, no input, and"
+        " nothing outside the workspace but an empty /tmp each time. It is ended, with everything that it"
+        " started, after `timeout_seconds` (default 60)."
     )
     effect: ClassVar[Effect] = "execute"
     declared = Declared({"command": "content", "timeout_seconds": "content"})
