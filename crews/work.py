@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from crews import api
+from crews import api, door
 from crews.answering import put_to
-from crews.errors import UsageError
+from crews.errors import CrewsError, UsageError
 from crews.outcome import Asker, Kickoff, Result
 from crews.records import chains, outbox
 from crews.records.events import Listener, silent
@@ -51,10 +54,42 @@ def make_worker(store: Store, settings: Settings, concurrency: int, said: Said) 
         await asyncio.to_thread(notify.collect, store, settings, now)
         await notify.send_due(store, settings, time.time())
 
+    made.taking = lambda: door.opened(settings.home, _taker(made))
     made.duties = (
         (keep_deadlines, tell) if settings.notify or settings.audit.copies else (keep_deadlines,)
     )
     return made
+
+
+def _taker(made: Worker) -> Callable[[door.Order], Awaitable[str]]:
+    """What makes a run of an order that a command hands in, and begins it at once where that may be."""
+
+    async def take(order: door.Order) -> str:
+        if order["journal"] != door.fingerprint(made.settings.journal_url):
+            return ""
+        name = new_id()
+        try:
+            run = await asyncio.to_thread(_made, made, order, name)
+        except CrewsError:
+            return ""  # whoever asked tries it for himself, and is told what is wrong
+        if run.id == name and not made.begin(run):
+            await asyncio.to_thread(queue, run, made.store, made.engine)
+        return run.id
+
+    return take
+
+
+def _made(made: Worker, order: door.Order, name: str) -> RunRow:
+    """A new run as its order says, in the name of whoever gave it."""
+    from crews.teams.loader import find_team, load_team
+    from crews.tools.registry import TOOL_NAMES
+
+    given: dict[str, Any] = dict(order["kickoff"])
+    team = find_team(given.pop("team"), Path(order["folder"]))
+    request = Kickoff(team=load_team(team, known_tools=TOOL_NAMES), **given)
+    token = SecretStr(order["token"]) if order["token"] else None
+    theirs = made.settings.model_copy(update={"user": order["user"], "token": token})
+    return api.create(request, made.store, theirs, owner=this_process(), as_id=name)
 
 
 def _teller(settings: Settings, now: float) -> chains.Tell:

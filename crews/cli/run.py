@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 from crews.cli.common import Json, NoInput, Quiet, RunId, Verbose, pairs
+from crews.cli.order import handed_in
 from crews.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,32 +83,36 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Have a team work on a goal: a worker does, where one is running, else this process."""
-    from crews import api
-    from crews.cli.driving import View
-
-    request = api.Kickoff(
-        goal=goal,
-        team=team,
-        workspace=folder_of(workspace),
-        inputs=pairs(given or [], "--input"),
-        autonomy=None if autonomy is None else level(autonomy),
-        observe=observe,
-        apply=not no_apply,
-        tape=_tape(tape),
-        record=record,
-        sandbox=_sandbox(sandbox),
-        model=model,
-        submission=key,
-        priority=0 if priority == DEFAULT_PRIORITY else priority,
-    )
     if delay and not detach:
         raise UsageError(
             "`--delay` needs `--detach`: nobody waits here for a run that begins later"
         )
+    asked: dict[str, Any] = {
+        "goal": goal,
+        "team": team,
+        "workspace": str(folder_of(workspace).resolve()),
+        "inputs": pairs(given or [], "--input"),
+        "autonomy": None if autonomy is None else level(autonomy),
+        "observe": observe,
+        "apply": not no_apply,
+        "sandbox": _sandbox(sandbox),
+        "model": model,
+        "submission": key,
+        "priority": 0 if priority == DEFAULT_PRIORITY else priority,
+    }
+    tapes: dict[str, Any] = {"tape": _tape(tape), "record": record}
+    run = "" if detach or any(tapes.values()) else handed_in(asked)
+    from crews import api
+    from crews.cli.driving import View
+
+    view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose)
+    if run:
+        _look_on(run, view)
+    request = api.Kickoff(**asked, **tapes)
     if detach:
         _detach(request, delay, as_json=json)
-        return
-    _start(request, View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose))
+    else:
+        _start(request, view)
 
 
 def ask(
@@ -242,6 +247,13 @@ def _start(request: api.Kickoff, view: View) -> None:
 
     settings = load()
     raise typer.Exit(carry(settings, view, lambda store: _begin(request, store, settings)))
+
+
+def _look_on(run: str, view: View) -> NoReturn:
+    from crews.cli.driving import carry
+    from crews.settings import load
+
+    raise typer.Exit(carry(load(), view, lambda _: run))
 
 
 def _detach(request: api.Kickoff, delay: str, *, as_json: bool) -> None:

@@ -85,7 +85,14 @@ class Tail:
         self._told.update(key for key, _ in fresh)
         self._since = now
         events = sorted((_named(event, agents) for _, event in fresh), key=lambda e: e.at)
-        return (*events, *self._run(row, now))
+        return (*self._begun(row), *events, *self._run(row, now))
+
+    def _begun(self, row: RunRow) -> Iterator[Event]:
+        """At the first look: that the run has begun, before all that has happened in it since."""
+        if self._status == "" and row.started_at is not None and row.status != "queued":
+            kind: EventKind = "run_resumed" if row.epoch > 1 else "run_started"
+            self._status = "running"
+            yield self._told_of_run(kind, row, row.started_at)
 
     def _run(self, row: RunRow, now: float) -> Iterator[Event]:
         if row.status == "queued" and row.reason and row.reason != self._reason:
@@ -101,10 +108,13 @@ class Tail:
             kind = "run_waiting"
         elif row.status == "queued":
             return
-        text = row.goal if kind in {"run_started", "run_resumed"} else row.reason
-        yield Event(
-            kind, self.run, now, state=row.status, text=text, run_tokens=row.tokens,
-            run_money=row.money,
+        yield self._told_of_run(kind, row, now)
+
+    def _told_of_run(self, kind: EventKind, row: RunRow, at: float) -> Event:
+        begins = kind in {"run_started", "run_resumed"}
+        return Event(
+            kind, self.run, at, state="running" if begins else row.status,
+            text=row.goal if begins else row.reason, run_tokens=row.tokens, run_money=row.money,
         )  # fmt: skip
 
     def _threads(self, found: Iterator[ThreadRow]) -> Iterator[tuple[tuple[object, ...], Event]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import time
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -26,7 +28,7 @@ from crews.records.lost import (
 )
 from crews.records.owner import home_id, this_process
 from crews.records.rows import RunRow
-from crews.records.runs import get_run
+from crews.records.runs import disown, get_run
 from crews.records.store import Store, check_version
 from crews.runtime.engine import Engine, Fire, working
 from crews.runtime.heart import Heart, beating
@@ -53,6 +55,12 @@ def _nothing(run: str, what: str) -> None:
     del run, what
 
 
+def _warm(settings: Settings) -> None:
+    """Load what the first request needs, so that the first run need not wait for it."""
+    if settings.api_key or settings.auth_token or settings.base_url:
+        importlib.import_module("anthropic")
+
+
 @dataclass(slots=True)
 class Worker:
     """One process at work. `run` ends when `drain` was called and the last call has ended."""
@@ -62,6 +70,8 @@ class Worker:
     concurrency: int = 4
     duties: tuple[Duty, ...] = ()
     said: Said = _nothing
+    taking: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
+    """What takes orders beside the queue, for as long as the worker begins new work."""
     home: str = field(init=False)
     engine: Engine = field(init=False)
     lookout: Lookout = field(default_factory=Lookout)
@@ -91,11 +101,14 @@ class Worker:
                 fire=fire,
             ) as take_no_more:
                 duties = [asyncio.create_task(self._keep(duty)) for duty in self.duties]
-                await self._look_after()
+                warming = asyncio.create_task(asyncio.to_thread(_warm, self.settings))
+                async with self.taking():
+                    await self._look_after()
                 take_no_more()
                 for duty in duties:
                     duty.cancel()
                 heart.drain()
+                await warming
                 await self._finish()
             self.engine.close()
 
@@ -119,6 +132,21 @@ class Worker:
             await asyncio.wait(self._work)
 
     # -- activations --------------------------------------------------------------------------
+
+    def begin(self, run: RunRow) -> bool:
+        """Work at once on a run that this process has just made; False: it must go through the queue."""
+        limits = run.spec.policy.queue
+        if limits.concurrency or limits.starts or self._slots.locked() or self._draining.is_set():
+            return False
+        self._work.add(asyncio.create_task(self._begin(run.id)))
+        return True
+
+    async def _begin(self, run: str) -> None:
+        try:
+            await self._activate(run)
+        finally:  # whatever came of it: who looks for work finds it only where it is nobody's
+            with contextlib.suppress(StoreError), self.store.writing() as connection:
+                disown(connection, run, this_process())
 
     async def _activate(self, run: str) -> str:
         """Work on a run, as the queue asks for; one word about how that went."""

@@ -1,0 +1,130 @@
+"""Does a worker take orders from its own user's commands, and from nobody else?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from crews import door
+
+ORDER = {"kickoff": {"goal": "paint the fence"}}
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder with a short path: a socket's has an end."""
+    with tempfile.TemporaryDirectory(prefix="door-") as folder:
+        yield Path(folder)
+
+
+def beside(home: Path, act: Callable[[], str], take: door.Take | None = None) -> str:
+    """What `act` returns while orders are taken; a run is called after its goal."""
+
+    async def taken(order: door.Order) -> str:
+        return str(order["kickoff"]["goal"]).replace(" ", "-")
+
+    async def both() -> str:
+        async with door.opened(home, take or taken):
+            return await asyncio.to_thread(act)
+
+    return asyncio.run(both())
+
+
+def test_an_order_makes_a_run(home: Path) -> None:
+    assert not door.is_open(home)
+    assert beside(home, lambda: str(door.is_open(home))) == "True"
+    assert beside(home, lambda: door.hand_in(home, ORDER)) == "paint-the-fence"
+    assert not door.is_open(home)
+    assert door.hand_in(home, ORDER) == ""
+
+
+@pytest.mark.parametrize("refuses", [ValueError, OSError])
+def test_an_order_that_nobody_takes_makes_none(home: Path, refuses: type[Exception]) -> None:
+    async def broken(order: door.Order) -> str:
+        raise refuses(order)
+
+    async def unwilling(order: door.Order) -> str:
+        del order
+        return ""
+
+    takes: tuple[Callable[[door.Order], Awaitable[str]], ...] = (broken, unwilling)
+    for take in takes:
+        assert beside(home, lambda: door.hand_in(home, ORDER), take) == ""
+
+
+def test_only_the_owner_can_come_near(home: Path) -> None:
+    def modes() -> str:
+        (key,) = (home / "doors").glob("*.key")
+        paths = (home / "doors", key)
+        return " ".join(oct(stat.S_IMODE(path.stat().st_mode)) for path in paths)
+
+    assert beside(home, modes) == "0o700 0o600"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        json.dumps({"key": "0" * 64, "order": ORDER}),
+        json.dumps({"order": ORDER}),
+        json.dumps([ORDER]),
+        "no JSON",
+        "",
+    ],
+)
+def test_whoever_does_not_know_the_key_is_not_heard(home: Path, said: str) -> None:
+    def say() -> str:
+        (path,) = (home / "doors").glob("*.sock")
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(5)
+            line.connect(str(path))
+            line.sendall(said.encode() + b"\n")
+            return line.recv(100).decode()
+
+    assert beside(home, say) == ""
+
+
+def test_what_a_dead_worker_left_is_cleared_away(home: Path) -> None:
+    folder = home / "doors"
+    folder.mkdir(mode=0o700)
+    gone = subprocess.run(["/bin/sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
+    left = folder / f"{gone.stdout.strip()}.sock"
+    with socket.socket(socket.AF_UNIX) as line:
+        line.bind(str(left))
+    assert door.hand_in(home, ORDER) == ""
+    assert beside(home, lambda: door.hand_in(home, ORDER)) == "paint-the-fence"
+    assert not left.exists()
+
+
+def test_a_folder_that_can_hold_no_socket_takes_no_orders(home: Path) -> None:
+    deep = home / ("x" * 100)
+    assert beside(deep, lambda: door.hand_in(deep, ORDER)) == ""
+
+
+def test_an_order_is_handed_in_before_anything_heavy_is_loaded(home: Path) -> None:
+    code = (
+        "import sys\nfrom crews.cli.order import handed_in\n"
+        "print(handed_in({'goal': 'paint the fence', 'inputs': {}, 'submission': None}))\n"
+        "print(*{m.partition('.')[0] for m in sys.modules})"
+    )
+
+    def ask() -> str:
+        environment = {**os.environ, "CREWS_HOME": str(home)}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    run, loaded = beside(home, ask).splitlines()
+    assert run == "paint-the-fence"
+    assert not set(loaded.split()) & {"crewai", "anthropic", "dbos", "sqlalchemy"}
