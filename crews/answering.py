@@ -15,8 +15,7 @@ from crews.outcome import Answer, Asker
 from crews.records import inbox, people, rights
 from crews.records.chains import Tell, Wake
 from crews.records.owner import home_id
-from crews.records.questions import ReviewRow
-from crews.records.reviews import group_key
+from crews.records.questions import ReviewRow, group_key
 from crews.records.store import Store
 from crews.records.users import Decider
 from crews.safety.own_secrets import redactor_for

@@ -45,6 +45,30 @@ def inbox(
     if context.invoked_subcommand is not None:
         return
     from crews.cli.output import put, put_json
+
+    found = None if mine or run is not None else _glanced(every)
+    if found is None:
+        found = _found(every, run, mine)
+    if json:
+        from crews.cli.shapes import review_shape
+
+        put_json([review_shape(r) for r in found])
+    else:
+        put(review_table(found))
+
+
+def _glanced(every: bool) -> tuple[ReviewRow, ...] | None:
+    """The reviews where a look at them is all that is to be done; else None."""
+    from crews.records.glance import glance
+    from crews.settings import load
+
+    settings = load()
+    if settings.audit.copies:
+        return None
+    return glance(settings.journal_url, **({} if every else {"state": "open"}))
+
+
+def _found(every: bool, run: str | None, mine: bool) -> tuple[ReviewRow, ...]:
     from crews.records.inbox import list_reviews
     from crews.records.runs import get_run
 
@@ -52,14 +76,7 @@ def inbox(
         if run is not None:
             get_run(store, run)  # a typo is no empty list
         found = list_reviews(store, run=run, state=None if every else "open")
-        if mine:
-            found = _mine(store, settings, found)
-    if json:
-        from crews.cli.shapes import review_shape
-
-        put_json([review_shape(r) for r in found])
-    else:
-        put(review_table(found))
+        return _mine(store, settings, found) if mine else found
 
 
 def _mine(store: Store, settings: Settings, found: tuple[ReviewRow, ...]) -> tuple[ReviewRow, ...]:
@@ -79,10 +96,8 @@ def _me(store: Store, settings: Settings, about: str) -> Decider:
 def review_table(found: Sequence[ReviewRow]) -> str:
     """Reviews as a table, one line a question; a friendly line if there are none."""
     from crews.cli.output import moment, table
-    from crews.cli.parts import until
     from crews.plain import one_line
-    from crews.records.reviews import group_key
-    from crews.records.rights import claimed_by
+    from crews.records.questions import claimed_by, group_key
 
     if not found:
         return "Nothing waits for you."
@@ -92,7 +107,7 @@ def review_table(found: Sequence[ReviewRow]) -> str:
     now = time.time()
     rows = [
         [r.id + (f" x{len(group)}" if len(group) > 1 else ""), r.kind.replace("_", " "),
-         r.decision or r.state, moment(r.opened_at), until(r, now), one_line(r.role, 30),
+         r.decision or r.state, moment(r.opened_at), _until(r, now), one_line(r.role, 30),
          one_line(claimed_by(r, now), 30), one_line(r.rule, 30), one_line(r.title, 80)]
         for group in groups.values() for r in group[:1]
     ]  # fmt: skip
@@ -100,6 +115,14 @@ def review_table(found: Sequence[ReviewRow]) -> str:
     said = [i for i in range(len(head)) if i not in {4, 5, 6} or any(row[i] for row in rows)]
     lines = table([head[i] for i in said], [[row[i] for i in said] for row in rows])
     return f"{lines}\n\ncrews inbox show {found[0].id}"
+
+
+def _until(review: ReviewRow, now: float) -> str:
+    if review.due_at is None:
+        return ""
+    from crews.cli.parts import until
+
+    return until(review, now)
 
 
 @inbox_app.command("show")

@@ -230,7 +230,7 @@ def go_on(run: str, view: View) -> None:
 
 def level(text: str) -> int:
     """A level of autonomy by number or name."""
-    from crews.safety.autonomy import LEVELS
+    from crews.teams.spec import LEVELS
 
     names: dict[str, int] = {found: number for number, found in enumerate(LEVELS)}
     found = names.get(text.strip().lower())

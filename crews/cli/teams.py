@@ -31,12 +31,11 @@ def check(
     """Say what is wrong in a team's files, or what they declare."""
     from crews.cli.output import put, put_json, say
     from crews.plain import plain
-    from crews.teams.loader import check_team, find_team, load_team
+    from crews.teams.loader import find_team, load_with_warnings
     from crews.tools.registry import TOOL_NAMES
 
     folder = find_team(team, Path.cwd())
-    spec = load_team(folder, known_tools=TOOL_NAMES)
-    warnings = check_team(folder, known_tools=TOOL_NAMES)
+    spec, warnings = load_with_warnings(folder, known_tools=TOOL_NAMES)
     if json:
         put_json(_as_json(spec, warnings))
         return
@@ -141,9 +140,9 @@ def _queue(queue: Queueing) -> str:
 
 
 def _autonomy(level: int) -> str:
-    from crews.safety.autonomy import name
+    from crews.teams.spec import LEVELS
 
-    return f"{level} ({name(level)})"
+    return f"{level} ({LEVELS[level]})"
 
 
 def _limits(limits: Limits) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from crews.teams.spec import Stage
+if TYPE_CHECKING:
+    from crews.teams.spec import Stage
 
 ReviewKind = Literal[
     "action", "change_set", "plan", "budget", "question", "unknown", "hand_over", "model"
@@ -79,6 +80,8 @@ class ReviewRow:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The chain, parsed."""
+        from crews.teams.spec import Stage  # a list of reviews is shown without it
+
         return tuple(Stage.model_validate(one) for one in json.loads(self.chain))
 
     @property
@@ -100,3 +103,17 @@ class ReviewRow:
     def edited(self) -> dict[str, Any] | None:
         """What the human wrote instead, parsed."""
         return None if self.edit is None else json.loads(self.edit)
+
+
+def group_key(review: ReviewRow) -> tuple[str, str]:
+    """What open reviews of the same question have in common; of any other review, its own id."""
+    if review.kind == "action" and review.state == "open":
+        return review.run, review.content_hash
+    return review.run, review.id
+
+
+def claimed_by(review: ReviewRow, now: float) -> str:
+    """Who looks at it at this time; empty: nobody."""
+    if review.claimed_until is None or review.claimed_until <= now or review.state != "open":
+        return ""
+    return review.claimed_by

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select, text
 
 from crews.errors import UsageError
+from crews.records.glance import OLDEST_FIRST, having
 from crews.records.questions import Decision, ReviewKind, ReviewRow
 from crews.records.rows import row_as
 from crews.records.statement import Prepared
@@ -96,8 +97,8 @@ def list_reviews(
 @cache
 def _listing(*columns: str) -> Prepared:
     """Built once: a run looks for its reviews at every turn."""
-    which = (reviews.c[name] == bindparam(name) for name in columns)
-    return Prepared(select(reviews).where(*which).order_by(reviews.c.opened_at, reviews.c.number))
+    which, order = text(having(*columns)), text(OLDEST_FIRST)
+    return Prepared(select(reviews).where(which).order_by(order))
 
 
 def same_question(connection: Connection, review: ReviewRow) -> tuple[ReviewRow, ...]:
@@ -113,10 +114,3 @@ def same_question(connection: Connection, review: ReviewRow) -> tuple[ReviewRow,
     )
     others = tuple(row_as(ReviewRow, row) for row in connection.execute(query))
     return (review, *others)
-
-
-def group_key(review: ReviewRow) -> tuple[str, str]:
-    """What open reviews of the same question have in common; of any other review, its own id."""
-    if review.kind == "action" and review.state == "open":
-        return review.run, review.content_hash
-    return review.run, review.id

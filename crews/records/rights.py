@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from crews.errors import Denied
 from crews.records import users
-from crews.records.questions import ReviewRow
+from crews.records.questions import ReviewRow, claimed_by
 from crews.records.rows import RunOptions
 from crews.records.store import Store
 from crews.records.tables import runs
@@ -126,10 +126,3 @@ def _could_decide(connection: Connection, review: ReviewRow, name: str) -> bool:
         return True
     person = next((p for p in users.people(connection) if p.name == name), None)
     return person is not None and _without_role(review, _as_decider(person)) is None
-
-
-def claimed_by(review: ReviewRow, now: float) -> str:
-    """Who looks at it at this time; empty: nobody."""
-    if review.claimed_until is None or review.claimed_until <= now or review.state != "open":
-        return ""
-    return review.claimed_by

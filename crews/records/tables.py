@@ -20,8 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 5
-"""`migrations` says what each version added."""
+from crews.records.version import SCHEMA_VERSION as SCHEMA_VERSION
 
 metadata = MetaData()
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 from crews.safety.action import Action, Verdict
 from crews.safety.aiming import FIRM
+from crews.teams.spec import LEVELS as LEVELS
 from crews.teams.spec import Effect
-
-LEVELS = ("completion", "assistant", "supervised", "autonomous", "team")
-"""Names of the levels 0 to 4."""
 
 UNCONFINED = "default-execute"
 """The question about a command without a sandbox, which can do whatever the user can."""

@@ -42,11 +42,18 @@ def load_team(folder: Path, *, known_tools: frozenset[str]) -> TeamSpec:
     Raises:
         TeamError: with every error of all three files in `problems`, in the order of the files.
     """
+    return load_with_warnings(folder, known_tools=known_tools)[0]
+
+
+def load_with_warnings(
+    folder: Path, *, known_tools: frozenset[str]
+) -> tuple[TeamSpec, tuple[Problem, ...]]:
+    """A team, as `load_team` reads it, and what may be wrong in it all the same."""
     sheets = _read(folder, known_tools)
     team = None if _errors(sheets) else _built(folder, sheets)
     if team is None:
         raise _wrong(folder, _errors(sheets))
-    return team
+    return team, _problems(sheets)
 
 
 def check_team(

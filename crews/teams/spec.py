@@ -13,6 +13,8 @@ Effect = Literal["read", "write", "execute", "network", "external"]
 Ruling = Literal["allow", "ask", "deny"]
 SandboxChoice = Literal["auto", "bubblewrap", "landlock", "docker", "none"]
 Autonomy = Annotated[int, Field(ge=0, le=4)]
+LEVELS = ("completion", "assistant", "supervised", "autonomous", "team")
+"""Names of the levels of autonomy, 0 to 4."""
 ArgumentRole = Literal["target", "content", "amount", "secret"]
 """What an argument decides: who or where, what, how much; or that it is a password or key."""
 ResultLabel = Literal["trusted", "workspace", "untrusted"]

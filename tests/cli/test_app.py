@@ -67,6 +67,12 @@ def test_the_database_is_loaded_only_where_it_is_needed(
     assert not list(journal.home.iterdir())
 
 
+def test_a_look_at_the_inbox_loads_no_database_library(journal: Journal) -> None:
+    assert journal.run("inbox").code == 0  # makes the journal
+    assert "sqlalchemy" not in loaded("inbox")
+    assert "sqlalchemy" in loaded("inbox", "--mine")
+
+
 def test_a_wrong_command_line_says_what_is_meant(journal: Journal) -> None:
     ran = journal.run("rnu")
     assert ran.code == 2
