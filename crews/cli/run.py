@@ -105,7 +105,13 @@ def run(
     from crews import api
     from crews.cli.driving import View
 
-    view = View(as_json=json, quiet=quiet, may_ask=not no_input, verbose=verbose)
+    view = View(
+        as_json=json,
+        quiet=quiet,
+        may_ask=not no_input,
+        verbose=verbose,
+        only_watch=bool(run),  # it may have ended, or wait, by the time that it is looked at here
+    )
     if run:
         _look_on(run, view)
     request = api.Kickoff(**asked, **tapes)
