@@ -1,6 +1,7 @@
 """Which reviews wait in a SQLite journal? Read without SQLAlchemy, which takes several times as long to load.
 
-Which reviews, and in which order, is said here for `reviews` too; whatever is out of the ordinary is left to `store`, which knows what to do.
+Which reviews, and in which order, is said here for `reviews` too. Whatever is out of the ordinary is left to `store`,
+which knows what to do.
 """
 
 from __future__ import annotations

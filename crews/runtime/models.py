@@ -29,6 +29,8 @@ MARK: Block = {"type": "ephemeral"}
 """Cache mark: what stands before it need not be paid in full again."""
 BROKEN_STREAMS = 2
 """How often an answer that broke off is asked for again; before its first byte the SDK retries itself."""
+HEADSTART = 0.05
+"""Seconds in which a request is sent, once there is a connection for it."""
 COUNT_MARGIN = 50
 """A provider's count may be off "by a small amount": so many tokens, and the count's part of so many."""
 
@@ -260,7 +262,7 @@ class ModelSource:
 
     settings: Settings
     asked: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the first request is about to be sent."""
+    """Set when the first request has been sent."""
     _client: list[Claude] = field(default_factory=list[Claude])
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -291,7 +293,6 @@ class ModelSource:
         async with self._connecting:  # agents that begin at once share one client
             if not self._client:
                 self._client.append(await asyncio.to_thread(self._connect))
-                self.asked.set()
         return self._client[0]
 
     async def aclose(self) -> None:
@@ -309,11 +310,16 @@ class ModelSource:
         if key is None and token is None:
             key = "none"
         url = s.base_url or None
-        http = DefaultAsyncHttpxClient(verify=_certificates())
+        hooks = {"request": [self._sending]}
+        http = DefaultAsyncHttpxClient(verify=_certificates(), event_hooks=hooks)
         client = AsyncAnthropic(
             api_key=key, auth_token=token, base_url=url, max_retries=4, http_client=http
         )
         return Claude(client)
+
+    async def _sending(self, request: object) -> None:
+        """What waits for the first request goes on a moment later: it must not hold the sending up."""
+        asyncio.get_running_loop().call_later(HEADSTART, self.asked.set)
 
 
 @cache
