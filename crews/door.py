@@ -62,6 +62,16 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def place() -> str:
+    """What says that two see the same files under the same names: containers can share a folder of runs."""
+    root = Path("/").stat()
+    try:
+        names = Path("/proc/self/ns/mnt").readlink()
+    except OSError:
+        names = Path()
+    return f"{names} {root.st_dev}:{root.st_ino} {os.geteuid()}"
+
+
 def _doors(home: Path) -> Iterator[Path]:
     return (home / "doors").glob("*.sock")
 

@@ -65,7 +65,8 @@ def _taker(made: Worker) -> Callable[[door.Order], Awaitable[str]]:
     """What makes a run of an order that a command hands in, and begins it at once where that may be."""
 
     async def take(order: door.Order) -> str:
-        if order["journal"] != door.fingerprint(made.settings.journal_url):
+        same = order["journal"] == door.fingerprint(made.settings.journal_url)
+        if not same or order["place"] != door.place():
             return ""
         name = new_id()
         try:

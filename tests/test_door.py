@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from crews import door
+from crews import door, work
+from crews.records.runs import list_runs
+from crews.records.sealing import open_journal
+from crews.records.store import Store
+from crews.settings import Settings
 
 ORDER = {"kickoff": {"goal": "paint the fence"}}
 
@@ -108,6 +112,24 @@ def test_what_a_dead_worker_left_is_cleared_away(home: Path) -> None:
 def test_a_folder_that_can_hold_no_socket_takes_no_orders(home: Path) -> None:
     deep = home / ("x" * 100)
     assert beside(deep, lambda: door.hand_in(deep, ORDER)) == ""
+
+
+@pytest.mark.parametrize("other", ["place", "journal"])
+def test_an_order_from_elsewhere_is_not_taken(home: Path, other: str) -> None:
+    settings = Settings(home=home, user="ada")
+    order = {
+        "kickoff": {"goal": "g", "team": None, "workspace": None}, "folder": str(home), "user": "ada", "token": "",
+        "journal": door.fingerprint(settings.journal_url), "place": door.place(),
+    }  # fmt: skip
+
+    async def offer(store: Store) -> str:
+        worker = work.make_worker(store, settings, 1, lambda run, what: None)
+        async with worker.taking():
+            return await asyncio.to_thread(door.hand_in, home, order | {other: "another"})
+
+    with open_journal(settings) as store:
+        assert asyncio.run(offer(store)) == ""
+        assert list_runs(store) == ()
 
 
 def test_an_order_is_handed_in_before_anything_heavy_is_loaded(home: Path) -> None:

@@ -30,6 +30,7 @@ def handed_in(asked: dict[str, Any]) -> str:
         "kickoff": asked
         | {"goal": known(asked["goal"]), "inputs": {k: known(v) for k, v in inputs.items()}},
         "folder": str(Path.cwd()),
+        "place": door.place(),
         "journal": door.fingerprint(settings.journal_url),
         "user": settings.user,
         "token": settings.token.get_secret_value() if settings.token else "",

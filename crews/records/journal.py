@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from crews.errors import EXIT_FAILED, Fenced
 from crews.records import audit, days, prepared, reservations, steps
+from crews.records.kept import read
 from crews.records.reservations import Key
 from crews.records.rows import (
     CallRow,
@@ -22,7 +23,6 @@ from crews.records.rows import (
     ThreadRow,
     TurnRow,
     columns_of,
-    limits_of,
     row_as,
 )
 from crews.records.runs import close_questions, get_run
@@ -135,7 +135,7 @@ class Journal:
         """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
         found = self.store.look(prepared.CALLS_TAKEN, self._at(path)).one()
         run, taken, own, mine = (found[0], int(found[1]), found[2], int(found[3]))
-        counts = ((limits_of(run).calls, taken), (limits_of(own).calls, mine))
+        counts = ((read(Limits, run).calls, taken), (read(Limits, own).calls, mine))
         return min((most - some for most, some in counts if most is not None), default=None)
 
     # -- threads ------------------------------------------------------------------------------

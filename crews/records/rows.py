@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from crews.records.kept import read
 from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
 
 if TYPE_CHECKING:
@@ -47,22 +48,6 @@ def _names(kind: type[DataclassInstance]) -> tuple[str, ...]:
 def _in_order(kind: type[Any]) -> Callable[[object], tuple[Any, ...]]:
     """What reads the columns of a row, in the order of the dataclass's fields."""
     return attrgetter(*_names(kind))
-
-
-@lru_cache(maxsize=256)
-def limits_of(text: str) -> Limits:
-    """Limits as a row keeps them: every turn reads them, and they hardly ever change."""
-    return Limits.model_validate_json(text)
-
-
-@lru_cache(maxsize=16)
-def _team(text: str) -> TeamSpec:
-    return TeamSpec.model_validate_json(text)
-
-
-@lru_cache(maxsize=64)
-def _grant(text: str) -> Grant:
-    return Grant.model_validate_json(text)
 
 
 def dollars(nano: int) -> Decimal:
@@ -146,17 +131,17 @@ class RunRow:
     @property
     def spec(self) -> TeamSpec:
         """The team as it was when the run began."""
-        return _team(self.team)
+        return read(TeamSpec, self.team)
 
     @property
     def asked(self) -> RunOptions:
         """How the run was asked for."""
-        return RunOptions.model_validate_json(self.options)
+        return read(RunOptions, self.options)
 
     @property
     def walls(self) -> Limits:
         """The run's limits, with every extension that was granted."""
-        return limits_of(self.limits)
+        return read(Limits, self.limits)
 
 
 class ReturnField(BaseModel):
@@ -248,12 +233,12 @@ class ThreadRow:
     @property
     def grant(self) -> Grant:
         """What the thread may use."""
-        return _grant(self.grants)
+        return read(Grant, self.grants)
 
     @property
     def walls(self) -> Limits:
         """The thread's own limits, with every extension that was granted."""
-        return limits_of(self.limits)
+        return read(Limits, self.limits)
 
     @property
     def outcome(self) -> HandOver | None:
