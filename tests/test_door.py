@@ -124,7 +124,7 @@ def test_an_order_from_elsewhere_is_not_taken(home: Path, other: str) -> None:
         "journal": door.fingerprint(settings.journal_url), "place": door.place(),
     }  # fmt: skip
 
-    async def offer(store: Store) -> str:
+    async def offer(store: Store, changed: dict[str, str]) -> str:
         worker = work.make_worker(store, settings, 1, lambda run, what: None)
         worker.drain()  # what it makes it only queues
         async with worker.taking():
@@ -133,7 +133,7 @@ def test_an_order_from_elsewhere_is_not_taken(home: Path, other: str) -> None:
     with open_journal(settings) as store:
         for changed, runs in (({other: "another"}, 0), ({}, 1)):
             with contextlib.suppress(CrewsError):  # there is no queue here
-                asyncio.run(offer(store))
+                asyncio.run(offer(store, changed))
             assert len(list_runs(store)) == runs
 
 
