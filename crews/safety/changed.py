@@ -68,6 +68,8 @@ def _between(old: tuple[str, ...], new: tuple[str, ...], start: int) -> LineDiff
 def _blocks(old: tuple[str, ...], new: tuple[str, ...]) -> Iterable[tuple[int, int, int, int]]:
     if not old or not new or max(len(old), len(new)) > MAX_MIDDLE:
         return ((0, len(old), 0, len(new)),)
+    if frozenset(old).isdisjoint(new):
+        return ((0, len(old), 0, len(new)),)
     codes = SequenceMatcher(None, old, new, autojunk=True).get_opcodes()
     return tuple((a, b, c, d) for tag, a, b, c, d in codes if tag != "equal")
 

@@ -17,7 +17,8 @@ from functools import cached_property, lru_cache
 from crews.safety.action import Action, FileChange, Finding, Standing
 from crews.safety.changed import changed_lines, lines_of
 from crews.safety.paths import covered
-from crews.teams.spec import CONTENT_CATEGORIES, Effect, Match, Rule
+from crews.safety.same import Same
+from crews.teams.spec import CONTENT_CATEGORIES, Duty, Effect, Match, Rule
 
 REGEX = "regex:"
 MAX_LINE = 2_000
@@ -28,7 +29,7 @@ MAX_TEXT = 1_000_000
 
 
 def speaking(
-    rules: Iterable[Rule], action: Action, standing: Standing, findings: tuple[Finding, ...]
+    rules: tuple[Rule, ...], action: Action, standing: Standing, findings: tuple[Finding, ...]
 ) -> tuple[Rule, ...]:
     """The rules of which every condition holds. The cheap ones are asked first.
 
@@ -36,24 +37,34 @@ def speaking(
         ValueError: A glob, pattern or category of a rule is none.
         re.error: A pattern cannot be compiled.
     """
-    seen = _Seen(action, standing)
-    return tuple(rule for rule in rules if _matches(rule, action, standing, findings, seen))
+    seen = _Seen(action, standing, findings)
+    meant = _addressed(Same(rules), action.tool, action.effects, action.agent, action.duty)
+    return tuple(rule for rule in meant if _matches(rule, seen))
 
 
-def _matches(
-    rule: Rule, action: Action, standing: Standing, findings: tuple[Finding, ...], seen: _Seen
-) -> bool:
+@lru_cache(maxsize=1_024)
+def _addressed(
+    rules: Same[tuple[Rule, ...]], tool: str, effects: frozenset[Effect], agent: str, duty: Duty
+) -> tuple[Rule, ...]:
+    """Those that speak of such a call at all: of the tool, its effects, and whose it is."""
+    return tuple(
+        rule
+        for rule in rules.value
+        if _who_and_what(rule.when, tool, effects, agent, duty, loosens=rule.ruling == "allow")
+    )
+
+
+def _matches(rule: Rule, seen: _Seen) -> bool:
     when, loosens = rule.when, rule.ruling == "allow"
     return (
-        _who_and_what(when, action, loosens=loosens)
-        and (not when.labels or _labels(when, action, loosens=loosens))
+        (not when.labels or _labels(when, seen.action, loosens=loosens))
         and (
             (when.cost_above is None and when.confidence_below is None)
-            or _figures(when, action, standing, loosens=loosens)
+            or _figures(when, seen.action, seen.standing, loosens=loosens)
         )
         and (not when.path or _paths(when, seen.paths, loosens=loosens))
         and (not when.owners or _owners(when, seen.owners, loosens=loosens))
-        and (not when.content or _content(when, findings, seen, loosens=loosens))
+        and (not when.content or _content(when, seen, loosens=loosens))
     )
 
 
@@ -62,18 +73,26 @@ def touched(action: Action) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*action.paths, *(change.path for change in action.changes))))
 
 
-def _who_and_what(when: Match, action: Action, *, loosens: bool) -> bool:
+def _who_and_what(
+    when: Match,
+    tool: str,
+    effects: frozenset[Effect],
+    agent: str,
+    duty: Duty,
+    *,
+    loosens: bool,
+) -> bool:
     return (
-        (not when.tool or any(fnmatchcase(action.tool, glob) for glob in when.tool))
-        and (not when.effect or _effects(when.effect, action, loosens=loosens))
-        and (not when.agent or action.agent in when.agent)
-        and (not when.duty or action.duty in when.duty)
+        (not when.tool or any(fnmatchcase(tool, glob) for glob in when.tool))
+        and (not when.effect or _effects(when.effect, effects, loosens=loosens))
+        and (not when.agent or agent in when.agent)
+        and (not when.duty or duty in when.duty)
     )
 
 
-def _effects(named: tuple[Effect, ...], action: Action, *, loosens: bool) -> bool:
+def _effects(named: tuple[Effect, ...], effects: frozenset[Effect], *, loosens: bool) -> bool:
     """To restrict, one of its effects is enough; to allow, all of them must be named."""
-    return action.effects.issubset(named) if loosens else not action.effects.isdisjoint(named)
+    return effects.issubset(named) if loosens else not effects.isdisjoint(named)
 
 
 def _labels(when: Match, action: Action, *, loosens: bool) -> bool:
@@ -95,7 +114,10 @@ def _figures(when: Match, action: Action, standing: Standing, *, loosens: bool) 
 def _owners(when: Match, held: tuple[tuple[str, ...], ...], *, loosens: bool) -> bool:
     """Does one of the globs name an owner of a path; where it loosens, of each path?"""
     globs = _without_case(when.owners)
-    named = [any(fnmatchcase(o, glob) for o in owners for glob in globs) for owners in held]
+    named = [
+        bool(owners) and any(fnmatchcase(o, glob) for o in owners for glob in globs)
+        for owners in held
+    ]
     return bool(named) and (all(named) if loosens else any(named))
 
 
@@ -110,13 +132,15 @@ def _paths(when: Match, paths: tuple[str, ...], *, loosens: bool) -> bool:
     return any(covered(when.path, path, loosely=True) for path in paths)
 
 
-def _content(when: Match, findings: tuple[Finding, ...], seen: _Seen, *, loosens: bool) -> bool:
+def _content(when: Match, seen: _Seen, *, loosens: bool) -> bool:
     categories, patterns = _sorted_out(when.content)
-    found = {finding.category for finding in findings} if categories or loosens else set[str]()
     if loosens:
-        named = found <= categories and any(not finding.stated for finding in findings)
+        stands = any(not finding.stated for finding in seen.findings)
+        named = stands and seen.categories <= categories
         return named or any(_covers(pattern, seen.action) for pattern in patterns)
-    return not found.isdisjoint(categories) or any(seen.holds(pattern) for pattern in patterns)
+    if categories and not categories.isdisjoint(seen.categories):
+        return True
+    return any(map(seen.holds, patterns))
 
 
 @lru_cache(maxsize=512)
@@ -131,9 +155,15 @@ def _sorted_out(content: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ..
 class _Seen:
     """An action, with what several rules ask of it worked out once, and only if one asks."""
 
-    def __init__(self, action: Action, standing: Standing) -> None:
+    def __init__(self, action: Action, standing: Standing, findings: tuple[Finding, ...]) -> None:
         self.action = action
-        self._standing = standing
+        self.standing = standing
+        self.findings = findings
+
+    @cached_property
+    def categories(self) -> frozenset[str]:
+        """The kinds of what was found."""
+        return frozenset(finding.category for finding in self.findings)
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -143,7 +173,7 @@ class _Seen:
     @cached_property
     def owners(self) -> tuple[tuple[str, ...], ...]:
         """The owners of each path, without case."""
-        of = self._standing.owners.of
+        of = self.standing.owners.of
         return tuple(tuple(owner.casefold() for owner in of(path)) for path in self.paths)
 
     def holds(self, pattern: str) -> bool:

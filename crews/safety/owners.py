@@ -9,7 +9,7 @@ both do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -29,6 +29,10 @@ UNREADABLE: Final = "CODEOWNERS cannot be read"
 """The owner of everything, where there is such a file and nobody can tell what it says."""
 MAX_CHARS = 3_000_000
 """Size above which GitHub takes no notice of the file, and we take it for unreadable."""
+
+BLOCK = 20
+"""Lines that are looked at as one."""
+NOTHING = r"(?!)"
 
 _SECTION = re.compile(r"(?P<optional>\^?)\[(?P<name>[^\]]+)\](?:\[\d+\])?(?P<owners>(?:\s.*)?)$")
 _SPLIT = re.compile(r"(?<!\\)\s+")
@@ -62,10 +66,14 @@ class Entry:
         pattern = _compiled(self.pattern, self.anchored)
         if pattern.fullmatch(path):
             return True
-        loosely = bool(self.owners) and not self.excludes
-        return loosely and bool(
+        return self.is_loose and bool(
             _compiled(self.pattern.casefold(), self.anchored).fullmatch(forgiving)
         )
+
+    @property
+    def is_loose(self) -> bool:
+        """Is it about the path in every spelling?"""
+        return bool(self.owners) and not self.excludes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,11 +107,50 @@ def _deciding(owners: Owners, path: str) -> tuple[Entry, ...]:
     plain, forgiving = clean(path), folded(path)
     last: dict[str, Entry] = {}
     excluded: set[str] = set()
-    for entry in owners.entries:
-        if entry.covers(plain, forgiving):
-            last[entry.section] = entry
-            excluded |= {entry.section} if entry.excludes else set()
+    for block in _blocks(owners):
+        for entry in block.entries if block.speaks(plain, forgiving) else ():
+            if entry.covers(plain, forgiving):
+                last[entry.section] = entry
+                excluded |= {entry.section} if entry.excludes else set()
     return tuple(entry for section, entry in last.items() if section not in excluded)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Some lines in a row, all of which are asked at once whether any of them is about a path."""
+
+    entries: tuple[Entry, ...]
+    as_written: re.Pattern[str]
+    loosely: re.Pattern[str]
+
+    @classmethod
+    def of(cls, entries: tuple[Entry, ...]) -> _Block:
+        """The lines as one."""
+        return cls(
+            entries,
+            _any_of((e.pattern, e.anchored) for e in entries),
+            _any_of((e.pattern.casefold(), e.anchored) for e in entries if e.is_loose),
+        )
+
+    def speaks(self, plain: str, forgiving: str) -> bool:
+        """Is one of the lines about the path?"""
+        if self.as_written.fullmatch(plain):
+            return True
+        if (forgiving, self.loosely) == (plain, self.as_written):
+            return False  # just looked at
+        return self.loosely.fullmatch(forgiving) is not None
+
+
+@lru_cache(maxsize=64)
+def _blocks(owners: Owners) -> tuple[_Block, ...]:
+    every = range(0, len(owners.entries), BLOCK)
+    return tuple(_Block.of(owners.entries[at : at + BLOCK]) for at in every)
+
+
+def _any_of(globs: Iterable[tuple[str, bool]]) -> re.Pattern[str]:
+    """What matches where one of the globs does; of none of them, nothing."""
+    every = dict.fromkeys(_expression(pattern, anchored) for pattern, anchored in globs)
+    return re.compile("|".join(f"(?:{one})" for one in every) or NOTHING)
 
 
 NOBODY: Final = Owners()
@@ -154,6 +201,10 @@ def _owners(words: list[str]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4_096)
 def _compiled(pattern: str, anchored: bool) -> re.Pattern[str]:
+    return re.compile(_expression(pattern, anchored))
+
+
+def _expression(pattern: str, anchored: bool) -> str:
     """A path glob: `*` within a name, `**` across folders; a plain name covers all that lies in it."""
     body = "".join(
         _piece(part) for part in re.split(r"(/\*\*/|^\*\*/|/\*\*$|\*+|\?)", pattern.rstrip("/"))
@@ -163,7 +214,7 @@ def _compiled(pattern: str, anchored: bool) -> re.Pattern[str]:
         body += "/.*"
     elif "*" not in last:
         body += "(?:/.*)?"
-    return re.compile(("" if anchored else "(?:.*/)?") + body)
+    return ("" if anchored else "(?:.*/)?") + body
 
 
 def _piece(part: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crews.safety.paths import folded
 from crews.safety.patterns import compiled
@@ -30,13 +31,23 @@ class PathRule:
     def covers(self, path: str) -> bool:
         """Is the folded path of this kind?"""
         folder, _, name = path.rpartition("/")
-        above = f"/{folder}/"
         return (
             name in self.names
             or name.endswith(self.endings or ("\0",))
-            or any(f"/{part}/" in above for part in self.folders)
+            or self._lies_in(f"/{folder}/")
             or (self.pattern != "" and compiled(self.pattern).search(path) is not None)
         )
+
+    def _lies_in(self, above: str) -> bool:
+        single, several = _sorted_out(self.folders)
+        return not single.isdisjoint(above.split("/")) or any(row in above for row in several)
+
+
+@lru_cache(maxsize=64)
+def _sorted_out(folders: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Those of one name, and those of several, each between slashes."""
+    single = frozenset(folder for folder in folders if "/" not in folder)
+    return single, tuple(f"/{folder}/" for folder in folders if "/" in folder)
 
 
 def categories(path: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import pathspec
@@ -15,6 +15,7 @@ _GIT_NAMES = frozenset({".git", "git~1"})
 """The folder itself and its short name on Windows file systems."""
 
 
+@lru_cache(maxsize=4_096)
 def clean(path: str) -> str:
     """The path with `.`, `..` and doubled slashes resolved as far as possible; `` is the root."""
     plain = posixpath.normpath(path) if path else ""
@@ -61,7 +62,7 @@ def meets(protected: str, path: str) -> bool:
         return True
     if asked.startswith(guard + "/") or guard.startswith(asked + "/"):
         return True
-    return any(mark in guard for mark in _GLOB_MARKS) and _spec((guard,)).match_file(asked)
+    return any(mark in guard for mark in _GLOB_MARKS) and _decided((guard,), asked)
 
 
 def covered(globs: Iterable[str], path: str, *, loosely: bool = False) -> bool:
@@ -79,14 +80,23 @@ def covered(globs: Iterable[str], path: str, *, loosely: bool = False) -> bool:
     plain = clean(path)
     if not plain:
         return EVERYTHING in patterns
-    if _spec(patterns).match_file(plain):
+    if _decided(patterns, plain):
         return True
     if not loosely:
         return False
     forgiving, loose = folded(path), _without_case(patterns)
     if (forgiving, loose) == (plain, patterns):
         return False  # just looked at
-    return _spec(loose).match_file(forgiving)
+    return _decided(loose, forgiving)
+
+
+def _decided(globs: tuple[str, ...], path: str) -> bool:
+    """What the last of the globs that matches says of a cleaned path; no: none does."""
+    relative = path.removeprefix("/")
+    for matches, includes in _last_first(globs):
+        if matches(relative) is not None:
+            return includes
+    return False
 
 
 @lru_cache(maxsize=512)
@@ -95,9 +105,15 @@ def _without_case(globs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _spec(globs: tuple[str, ...]) -> pathspec.PathSpec[pathspec.Pattern]:
+def _last_first(globs: tuple[str, ...]) -> tuple[tuple[Callable[[str], object], bool], ...]:
+    """How each glob looks for a path, and whether it takes it in or out; the last one first."""
     # The backend is named: a verdict must not depend on which regex library is installed.
-    return pathspec.PathSpec.from_lines("gitignore", globs, backend="simple")
+    spec = pathspec.PathSpec.from_lines("gitignore", globs, backend="simple")
+    return tuple(
+        (pattern.match_file, pattern.include)
+        for pattern in reversed(list(spec.patterns))
+        if pattern.include is not None
+    )
 
 
 def contained(inner: str, outer: str) -> bool:

@@ -7,12 +7,14 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from typing import cast
 
 from crews.safety.python_parts import Parsed
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_BARE = frozenset({"ctx", "op", "ops", "id", "attr", "arg", "kind", "type_comment"})
+"""Fields with nothing in them that could hold a call or a text."""
+_BUILDING = (ast.JoinedStr, ast.BinOp, ast.Call)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -38,14 +40,17 @@ def read(parsed: Parsed, lines: frozenset[int]) -> PythonCode:
     built: list[tuple[int, str]] = []
     for statement in _statements(parsed.tree, lines):
         head = _head(statement)
-        if isinstance(statement, _SCOPES) or not lines.isdisjoint(head):
+        touched = not lines.isdisjoint(head)
+        if touched or isinstance(statement, _SCOPES):
             wanted.update(head)
         if _is_docstring(statement):
             docstrings.update(head)
-        elif not lines.isdisjoint(head):
+        elif touched:
             for node in _expressions(statement):
-                calls += _call(node, parsed.aliases)
-                built += _built(node)
+                if isinstance(node, ast.Call):
+                    calls += _call(node, parsed.aliases)
+                if isinstance(node, _BUILDING):
+                    built += _built(node)
     return PythonCode(frozenset(wanted), frozenset(docstrings), tuple(calls), tuple(built))
 
 
@@ -63,8 +68,12 @@ def _statements(tree: ast.Module, lines: frozenset[int]) -> Iterator[ast.stmt]:
             waiting.append(child)
 
 
-def _inner(node: ast.AST) -> Iterator[ast.AST]:
-    return chain.from_iterable(_nodes(getattr(node, name)) for name in _blocks(type(node)))
+def _inner(node: ast.AST) -> list[ast.AST]:
+    """What stands in its blocks."""
+    found: list[ast.AST] = []
+    for name in _blocks(type(node)):
+        found += _nodes(getattr(node, name))
+    return found
 
 
 @cache
@@ -73,10 +82,17 @@ def _blocks(kind: type[ast.AST]) -> tuple[str, ...]:
     return tuple(name for name in _BLOCKS if name in kind._fields)
 
 
-def _nodes(value: object) -> Iterator[ast.AST]:
+@cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Which of its fields may hold nodes that hold others."""
+    return tuple(name for name in kind._fields if name not in _BARE)
+
+
+def _nodes(value: object) -> list[ast.AST]:
     """The syntax nodes of a field, which is a node, a list, or something else."""
-    parts = cast("list[object]", value) if isinstance(value, list) else [value]
-    return (part for part in parts if isinstance(part, ast.AST))
+    if isinstance(value, list):
+        return [part for part in cast("list[object]", value) if isinstance(part, ast.AST)]
+    return [value] if isinstance(value, ast.AST) else []
 
 
 def _first(statement: ast.stmt) -> int:
@@ -104,9 +120,22 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
-    for name, value in ast.iter_fields(statement):
-        if name not in _BLOCKS:
-            yield from chain.from_iterable(ast.walk(node) for node in _nodes(value))
+    for name in _fields(type(statement)):
+        for node in () if name in _BLOCKS else _nodes(getattr(statement, name, None)):
+            yield from _walked(node)
+
+
+def _walked(node: ast.AST) -> list[ast.AST]:
+    """The node and all below it, level by level, in the order of `ast.walk`."""
+    found = [node]
+    for one in found:  # grows while it is walked
+        for name in _fields(type(one)):
+            value: object = getattr(one, name, None)
+            if isinstance(value, ast.AST):
+                found.append(value)
+            elif isinstance(value, list):
+                found += _nodes(cast("list[object]", value))
+    return found
 
 
 def _call(node: ast.AST, aliases: Mapping[str, str]) -> Iterator[tuple[int, str]]:
@@ -139,5 +168,5 @@ def _built(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 def _fixed(node: ast.AST) -> str:
     """The literal text in an expression, its parts set apart."""
-    constants = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant))
+    constants = (part.value for part in _walked(node) if isinstance(part, ast.Constant))
     return " ".join(value for value in constants if isinstance(value, str))

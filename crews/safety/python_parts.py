@@ -1,9 +1,9 @@
 """Which statements of a Python file stand at given lines, if what was parsed before is not parsed again?
 
-A file is cut where a function, a class or a run of other statements begins at the margin. If every part is Python
-by itself, the whole is Python, and its statements are those of the parts: a part that parses alone leaves no
-bracket, string or block open, and nothing that begins at the margin can belong to a statement that has ended,
-unless it could not stand alone. Where a part is no Python by itself, the whole file is parsed instead.
+A file is cut where a function or a class begins at the margin. If every part is Python by itself, the whole is Python,
+and its statements are those of the parts: a part that parses alone leaves no bracket, string or block open, and nothing
+that begins at the margin can belong to a statement that has ended. Where a part is no Python by itself, the whole file
+is parsed instead.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+
+from crews.safety.closing import is_closed
 
 MAX_PARSED = 300_000
 """Characters beyond which a file is not parsed but judged as plain text."""
@@ -24,11 +26,10 @@ KEPT = 20_000
 Aliases = tuple[tuple[str, str], ...]
 """Local name and full dotted name of what is imported at the margin, in order."""
 
+_NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 _QUOTES = ('"""', "'''")
-_AT_MARGIN = re.compile(
-    r"\n(?!(?:else|elif|except|finally|case)\b|[\s#)\]}]|\Z)(?P<defines>(?:def|class|async)\b|@)?"
-)
-"""Lines that may begin a new statement. It begins with one fixed character: `re` then leaps from line to line."""
+_DEFINES = re.compile(r"\n(?:(?P<decorates>@)|def\b|class\b|async\b)")
+"""Where a part may begin. It begins with one fixed character: `re` then leaps from line to line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def parse(source: str) -> ast.Module | None:
         return None
     try:
         return _parsed(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except _NO_PYTHON:
         return None
 
 
@@ -54,19 +55,31 @@ def parse_at(source: str, lines: frozenset[int]) -> Parsed | None:
     if len(source) > MAX_PARSED:
         return None
     try:
-        return _by_parts(source, lines)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _by_parts(source, lines, _known)
+    except _NO_PYTHON:
         tree = parse(source)
         return None if tree is None else Parsed(tree, dict(imported(tree)))
 
 
-def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
+def glance_at(source: str, lines: frozenset[int]) -> Parsed | None:
+    """What `parse_at` gives if the file is Python, which may be no more than likely. None: look closer."""
+    if len(source) > MAX_PARSED:
+        return None
+    try:
+        return _by_parts(source, lines, _likely)
+    except _NO_PYTHON:
+        return None
+
+
+def _by_parts(source: str, lines: frozenset[int], passed_over: Callable[[str], Aliases]) -> Parsed:
+    """The parts with the lines are parsed; of the others it is asked what they import."""
     body: list[ast.stmt] = []
     aliases: dict[str, str] = {}
     wanted = sorted(lines)
     for above, last, text in _parts(source):
         if bisect_right(wanted, above) == bisect_right(wanted, last):
-            aliases.update(_known(text) if len(text) <= KEPT else _aliases_of(text))
+            if found := passed_over(text) if len(text) <= KEPT else _aliases_of(text):
+                aliases.update(found)
         else:
             tree = _parsed("\n" * above + text)
             aliases.update(imported(tree))
@@ -77,21 +90,22 @@ def _by_parts(source: str, lines: frozenset[int]) -> Parsed:
 def _parts(source: str) -> Iterator[tuple[int, int, str]]:
     """Each part with the number of the line above it, and of its last one."""
     text = "\n" + source.replace("\r\n", "\n").replace("\r", "\n")
-    begun, above, counted, quotes = 0, 0, 0, [0, 0]
-    defining = decorated = False
-    for row in _AT_MARGIN.finditer(text):
-        defines, at = row["defines"] is not None, row.start()
+    begun, above, counted = 0, 0, 0
+    is_open = [False] * len(_QUOTES)
+    quotes = [(n, quote) for n, quote in enumerate(_QUOTES) if quote in text]
+    decorated = False
+    for row in _DEFINES.finditer(text):
+        at = row.start()
         # Each stretch is counted once: a file may be one string with thousands of such lines in it.
-        quotes = [n + text.count(q, counted, at) for n, q in zip(quotes, _QUOTES, strict=True)]
+        for n, quote in quotes:
+            is_open[n] ^= text.count(quote, counted, at) % 2 == 1
         counted = at
-        is_open = any(n % 2 for n in quotes)
-        if at and (defines or defining) and not decorated and not is_open:
+        if at and not decorated and not any(is_open):
             part = text[begun + 1 : at]
             last = above + part.count("\n") + 1
             yield above, last, part
             begun, above = at, last
-        decorated = row["defines"] == "@"
-        defining = defines
+        decorated = row["decorates"] is not None
     part = text[begun + 1 :]
     yield above, above + part.count("\n") + 1, part
 
@@ -107,6 +121,12 @@ def _aliases_of(text: str) -> Aliases:
 
 
 _known = lru_cache(maxsize=4096)(_aliases_of)
+
+
+@lru_cache(maxsize=4096)
+def _likely(text: str) -> Aliases:
+    """The same, of a part that only need not run on into the next."""
+    return () if "import" not in text and is_closed(text) else _known(text)
 
 
 def imported(tree: ast.Module) -> Aliases:

@@ -36,12 +36,12 @@ class Spot:
     end: int
 
 
-def shaped(text: str) -> Iterator[Spot]:
-    """Every secret-shaped part of the text, shape by shape; parts may overlap."""
+def shaped(text: str, shapes: tuple[Shape, ...] | None = None) -> Iterator[Spot]:
+    """Every secret-shaped part of the text, shape by shape; parts may overlap. `shapes`: only these."""
     if len(text) < SHORTEST:
         return
     lower = _lower(text)
-    for shape in SHAPES:
+    for shape in SHAPES if shapes is None else shapes:
         group = "s" if "s" in shape.pattern.groupindex else 0
         for match in _matches(shape, text, lower):
             yield Spot(shape.name, match.start(group), match.end(group))

@@ -6,10 +6,12 @@ An agent's word can only add: nothing that was found is taken away for it, and n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from crews.safety.action import Action, Finding
 from crews.safety.owners import Owners
-from crews.teams.spec import CONTENT_CATEGORIES, PolicySpec
+from crews.safety.same import Same
+from crews.teams.spec import CONTENT_CATEGORIES, PolicySpec, Rule
 
 MOST_STATED = 20
 """Statements of one action that are kept."""
@@ -30,7 +32,7 @@ def stated(policy: PolicySpec, action: Action) -> tuple[Finding, ...]:
     """What the agent says of its own work: what it touches, and that it is not sure of it."""
     words = [" ".join(word.split())[:MAX_WORDS] for word in action.stated[:MOST_STATED]]
     found = [_said(word) for word in dict.fromkeys(words) if word]
-    limit = _limit(policy)
+    limit = _limit(Same(policy.rules))
     # Written so that a confidence which is no number counts as a low one.
     if limit is not None and action.confidence is not None and not action.confidence >= limit:
         detail = f"stated: the agent is {action.confidence:.0%} sure, below {limit:.0%}"
@@ -44,7 +46,8 @@ def _said(word: str) -> Finding:
     return Finding(category, "", 0, f"stated: the agent says that it touches `{word}`", stated=True)
 
 
-def _limit(policy: PolicySpec) -> float | None:
+@lru_cache(maxsize=64)
+def _limit(rules: Same[tuple[Rule, ...]]) -> float | None:
     """The confidence below which some rule of the team restricts."""
-    limits = (rule.when.confidence_below for rule in policy.rules if rule.ruling != "allow")
+    limits = (rule.when.confidence_below for rule in rules.value if rule.ruling != "allow")
     return max((limit for limit in limits if limit is not None), default=None)

@@ -16,6 +16,8 @@ from crews.safety.action import Finding
 from crews.safety.word_rules import WORD_DETAILS, WORDS
 
 ENOUGH = 1.0
+KEPT = 400
+"""Characters of the longest line of which it is remembered what it says."""
 IN_PATH, CHANGED, HEADER, BESIDE = 1.5, 1.0, 1.0, 0.34
 """How much of its weight a word keeps by where it stands."""
 IN_COMMENT = 0.5
@@ -52,11 +54,11 @@ def by_words(path: str, places: Iterable[Place]) -> Iterator[Finding]:
     spots: dict[tuple[str, int], Finding] = {}
     for place in (Place(IN_PATH, ((0, path),)), *places):
         for number, line in place.lines:
+            known = _remembered(line) if len(line) <= KEPT else _read(line)
+            if not known:
+                continue
             worth = place.weight * (IN_COMMENT if number and _COMMENT.match(line) else 1)
-            for text in _WORD.findall(line):
-                word = _known(text.lower())
-                if word is None:
-                    continue
+            for text, word in known:
                 if word.weight * worth > best.get(word.stem, (word, 0.0))[1]:
                     best[word.stem] = (word, word.weight * worth)
                 spots.setdefault((word.category, number), _finding(path, number, text, word))
@@ -82,6 +84,15 @@ def _finding(path: str, number: int, text: str, word: _Word) -> Finding:
             word.category, path, 0, f"the path speaks of {WORD_DETAILS[word.category]}: `{text}`"
         )
     return Finding(word.category, path, abs(number), f"{WORD_DETAILS[word.category]}: `{text}`")
+
+
+def _read(line: str) -> tuple[tuple[str, _Word], ...]:
+    """The words of the line that a rule knows, as they are written."""
+    found = ((text, _known(text.lower())) for text in _WORD.findall(line))
+    return tuple((text, word) for text, word in found if word is not None)
+
+
+_remembered = lru_cache(maxsize=16_384)(_read)
 
 
 @lru_cache(maxsize=16_384)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crews.safety import python_parts
 from crews.safety.python_code import PythonCode, read
-from crews.safety.python_parts import Parsed, parse, parse_at
+from crews.safety.python_parts import Parsed, glance_at, parse, parse_at
 
 OWN = tuple(sorted(Path(python_parts.__file__).parent.glob("*.py")))
 PIECES = (
@@ -55,6 +55,16 @@ def test_parts_say_what_the_whole_says(pieces: list[str], lines: frozenset[int])
     assert by_parts(source.replace("\n", "\r\n"), lines) == whole(source, lines)
 
 
+@given(st.lists(st.sampled_from(PIECES), max_size=6), st.frozensets(st.integers(1, 30), max_size=6))
+def test_a_glance_at_python_sees_what_a_closer_look_does(
+    pieces: list[str], lines: frozenset[int]
+) -> None:
+    source = "".join(pieces)
+    seen = glance_at(source, lines)
+    if seen is not None and (said := whole(source, lines)) is not None:
+        assert read(seen, lines) == said
+
+
 @pytest.mark.parametrize("file", OWN, ids=lambda file: file.name)
 def test_real_files_say_the_same_by_parts(file: Path) -> None:
     source = file.read_text(encoding="utf-8")
@@ -84,4 +94,4 @@ def test_what_was_parsed_before_is_not_parsed_again(monkeypatch: pytest.MonkeyPa
     end = source.count("\n")
     parse_at(f"{source}\nchanged = 1\n", frozenset({end + 2}))
     assert len(parsed) == 1
-    assert len(parsed[0].strip()) < 600
+    assert len(parsed[0].strip()) < len(source) / 8
