@@ -73,18 +73,20 @@ def glance_at(source: str, lines: frozenset[int]) -> Parsed | None:
 
 def _by_parts(source: str, lines: frozenset[int], passed_over: Callable[[str], Aliases]) -> Parsed:
     """The parts with the lines are parsed; of the others it is asked what they import."""
-    body: list[ast.stmt] = []
+    parts, wanted = list(_parts(source)), sorted(lines)
+    # First what is most often no Python, so that nothing else is looked at in vain.
+    trees = {
+        above: _parsed("\n" * above + text)
+        for above, last, text in parts
+        if bisect_right(wanted, above) < bisect_right(wanted, last)
+    }
     aliases: dict[str, str] = {}
-    wanted = sorted(lines)
-    for above, last, text in _parts(source):
-        if bisect_right(wanted, above) == bisect_right(wanted, last):
-            if found := passed_over(text) if len(text) <= KEPT else _aliases_of(text):
-                aliases.update(found)
-        else:
-            tree = _parsed("\n" * above + text)
+    for above, _, text in parts:
+        if tree := trees.get(above):
             aliases.update(imported(tree))
-            body += tree.body
-    return Parsed(ast.Module(body, []), aliases)
+        elif found := passed_over(text) if len(text) <= KEPT else _aliases_of(text):
+            aliases.update(found)
+    return Parsed(ast.Module([s for tree in trees.values() for s in tree.body], []), aliases)
 
 
 def _parts(source: str) -> Iterator[tuple[int, int, str]]:
