@@ -21,7 +21,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,10 +43,10 @@ from crews.tools.surroundings import (
     Interpreter,
     Scratch,
     environment,
+    general_files,
     interpreter,
     scratch,
     search_path,
-    stand_ins,
 )
 from crews.tools.watching import kernel_limits
 
@@ -128,17 +128,19 @@ class Bubblewrap(Sandbox):
         private: Scratch,
         uid: int | None,
     ) -> CommandResult:
-        with status_pipe() as status, self._filter() as calls:
-            files = self._files(private, workspace, os.getuid() if uid is None else uid, writable)
+        own = os.getuid() if uid is None else uid
+        with status_pipe() as status, self._filter() as calls, general_files(own) as general:
+            files = self._files(private, workspace, general, writable)
             launch = Launch(
                 argv=(
                     *(self.bwrap, *self._namespaces(), *files),
                     *("--seccomp", str(calls), "--json-status-fd", str(status.writer), "--"),
-                    *self._payload(command, uid, limits),
+                    *self._payload(command, uid),
                 ),
                 environment=self._environment(),
-                descriptors=(calls, status.writer),
+                descriptors=(calls, status.writer, *general.values()),
                 folders=(workspace, private.root),
+                first=_limited(kernel_limits(limits, uid)),
             )
             ended = await carry_out(launch, limits)
             said = _Said.parse(status.read())
@@ -164,19 +166,22 @@ class Bubblewrap(Sandbox):
         else:
             yield "--unshare-user"
 
-    def _files(self, private: Scratch, workspace: Path, uid: int, writable: bool) -> Iterator[str]:
+    def _files(
+        self, private: Scratch, workspace: Path, general: Mapping[str, int], writable: bool
+    ) -> Iterator[str]:
         """The command's file system, the outermost first; what is not named is not there."""
         yield from ("--bind", str(private.tmp), "/tmp")  # noqa: S108 - Python may live beneath it
         yield from _system()
-        shown = {path: path for path in ETC if Path(path).exists()}
-        shown |= {name: str(path) for name, path in stand_ins(private.etc, uid).items()}
+        shown = {path: path for path in ETC if os.path.isdir(path)}  # noqa: PTH112 - a Path costs more than the look
         shown |= {str(prefix): str(prefix) for prefix in self.python.prefixes}
         shown[_PROGRAMS] = str(private.bin)
         if self.egress:
             shown[FOLDER] = str(private.root / "egress")
             shown[_FORWARDER] = egress_child.__file__
-        for folder in _parents(shown):  # bubblewrap makes them closed to all but itself
+        for folder in _parents([*shown, *general]):  # else they are closed to all but bubblewrap
             yield from ("--dir", folder)
+        for name, descriptor in general.items():  # a copy costs a tenth of what a mount does
+            yield from ("--file", str(descriptor), name)
         for name, path in shown.items():
             yield from ("--ro-bind", path, name)
         for name, path in {name: path for path, name in self.python.names.items()}.items():
@@ -189,23 +194,18 @@ class Bubblewrap(Sandbox):
             yield from ("--ro-bind", str(history), f"{WORKSPACE_NAME}/.git")
         yield from ("--remount-ro", "/", "--chdir", "/")
 
-    def _payload(self, command: str, uid: int | None, limits: CommandLimits) -> Iterator[str]:
-        """Leave the terminal's session, drop the user, set the limits, become the shell."""
+    def _payload(self, command: str, uid: int | None) -> Iterator[str]:
+        """Leave the terminal's session, drop the user, become the shell."""
         yield self.setsid
         if uid is not None:
             yield from (self.setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
             yield "--inh-caps=-all"
-        values = kernel_limits(limits, uid)
-        counted = values.pop("RLIMIT_NPROC")
-        lines = [f"ulimit {_ULIMIT[k][0]} {v // _ULIMIT[k][1]}" for k, v in values.items()]
-        # bash has -u for what dash and busybox call -p
-        lines += [f"{{ ulimit -u {counted} 2>/dev/null || ulimit -p {counted}; }}"]
-        lines += [f"cd {WORKSPACE_NAME}", 'exec "$@"']
-        yield from (SHELL, "-c", " && ".join(lines), "sh")
         if self.egress:
             yield from (str(self.python.program), "-I", "-S", _FORWARDER)
             yield from (f"{FOLDER}/{SOCKET}", str(PORT))
-        yield from (SHELL, "-c", command)
+        # Only here: bubblewrap has no right to enter a folder that belongs to the user. On one line with the
+        # command, so that the shell's messages count its lines.
+        yield from (SHELL, "-c", f"cd {WORKSPACE_NAME} || exit 126; {command}")
 
     @contextmanager
     def _filter(self) -> Generator[int]:
@@ -218,18 +218,34 @@ class Bubblewrap(Sandbox):
             os.close(reader)
 
 
+def _limited(values: Mapping[str, int]) -> str:
+    """Shell text that sets the limits for all that the shell becomes and starts; the shell ends where it cannot."""
+    counted = values["RLIMIT_NPROC"]
+    lines = [
+        f"ulimit {_ULIMIT[k][0]} {v // _ULIMIT[k][1]}" for k, v in values.items() if k in _ULIMIT
+    ]
+    # bash has -u for what dash and busybox call -p
+    lines += [f"{{ ulimit -u {counted} 2>/dev/null || ulimit -p {counted}; }}"]
+    return " && ".join(lines)
+
+
 def _system() -> Iterator[str]:
-    for folder in map(Path, SYSTEM):
-        if folder.is_symlink():
-            yield from ("--symlink", str(folder.readlink()), str(folder))
-        elif folder.is_dir():
-            yield from ("--ro-bind", str(folder), str(folder))
+    for folder in SYSTEM:
+        if os.path.islink(folder):  # noqa: PTH114
+            yield from ("--symlink", os.readlink(folder), folder)  # noqa: PTH115
+        elif os.path.isdir(folder):  # noqa: PTH112
+            yield from ("--ro-bind", folder, folder)
 
 
 def _parents(names: Iterable[str]) -> list[str]:
     """Every folder above, the outermost first."""
-    found = {str(parent) for name in names for parent in Path(name).parents}
-    return sorted(found - {"/"})
+    found: set[str] = set()
+    for name in names:
+        above = name.rpartition("/")[0]
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]
+    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Launch:
     standard input is the leash. Other programs have a sentinel on the leash."""
     arguments: tuple[str, ...] = ()
     """A keeper's further arguments."""
+    first: str = ":"
+    """Shell text that must succeed before a program is started that is no keeper."""
 
     def on_leash(self) -> tuple[str, ...]:
         """The program, with a sentinel beside it that kills its process group when the leash ends.
@@ -50,7 +52,7 @@ class Launch:
         free = next(n for n in range(3, 10) if n not in self.descriptors)
         script = (
             f"exec {free}<&0 </dev/null; {{ read -r _ <&{free}; kill -9 -$$; }} >/dev/null 2>&1 &"
-            f' exec {free}<&-; exec "$@"'
+            f' exec {free}<&-; {self.first} && exec "$@"'
         )
         return ("/bin/sh", "-c", script, "sh", *self.argv)
 

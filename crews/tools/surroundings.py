@@ -7,11 +7,12 @@ packages, and a few files of `/etc` that hold no secret. Nothing of a home folde
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,7 @@ ETC = (
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SHELL = "/bin/sh"
+_ABOVE = 20
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 _SECRETS = (".ssh", ".aws", ".gnupg", ".kube", ".docker", ".netrc", ".config", ".git-credentials")
 
@@ -167,11 +169,6 @@ class Scratch:
         """On its PATH: a `python`, where the interpreter's folder has only `python3`."""
         return self.root / "bin"
 
-    @property
-    def etc(self) -> Path:
-        """Files that stand in for the host's."""
-        return self.root / "etc"
-
 
 @asynccontextmanager
 async def scratch(python: Interpreter, uid: int | None) -> AsyncGenerator[Scratch]:
@@ -201,14 +198,35 @@ def _furnished(made: Scratch, python: Interpreter, uid: int | None) -> Scratch:
     return made
 
 
-def stand_ins(folder: Path, uid: int) -> Mapping[str, Path]:
-    """Write a `passwd`, `group` and `hosts` that name the command's user and this machine only."""
-    folder.mkdir()
+@contextmanager
+def general_files(uid: int) -> Generator[Mapping[str, int]]:
+    """The files of `/etc` that a command sees, each with a descriptor from which it can be copied.
+
+    Those that name users and machines name the command's user and this machine only.
+    """
     texts = {
-        "passwd": f"root:x:0:0::/:/bin/false\nagent:x:{uid}:{uid}::/tmp:{SHELL}\n",
-        "group": f"root:x:0:\nagent:x:{uid}:\n",
-        "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        "/etc/passwd": f"root:x:0:0::/:/bin/false\nagent:x:{uid}:{uid}::/tmp:{SHELL}\n",
+        "/etc/group": f"root:x:0:\nagent:x:{uid}:\n",
+        "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return {f"/etc/{name}": folder / name for name in texts}
+    with ExitStack() as closing:
+        opened: dict[str, int] = {}
+        for name in (*ETC, *texts):
+            if name in texts:
+                found = _in_memory(texts[name])
+            elif os.path.isfile(name):  # noqa: PTH113 - a Path costs more than the look
+                found = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            else:
+                continue
+            closing.callback(os.close, found)
+            # A shell can only name the descriptors below ten, of which the launcher needs one.
+            opened[name] = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+            closing.callback(os.close, opened[name])
+        yield opened
+
+
+def _in_memory(text: str) -> int:
+    descriptor = os.memfd_create("crews")
+    os.write(descriptor, text.encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
