@@ -126,6 +126,7 @@ async def keep(command: str, orders: Orders, limits: CommandLimits, place: Place
             environment=orders["environment"],
             orders=marshal.dumps(cast("dict[str, Any]", orders)),
             descriptors=(status.writer,),
+            status=status.writer,
             folders=(place.workspace, place.private.root),
         )
         ended = await carry_out(launch, limits)

@@ -285,7 +285,8 @@ def _reap(child: int) -> int | None:
 
 def _end(child: int) -> None:
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    # Whatever is below is a child of ours, or below one: where there is no child, nobody need be looked for.
+    while _reap(0) is None and time.monotonic() < deadline:
         if sys.platform != "linux":  # no way to see what is below: its group must do
             os.killpg(child, _SIGKILL)
         end_all_below(os.getpid())
@@ -295,12 +296,19 @@ def _end(child: int) -> None:
 
 
 def main() -> None:
-    """Keep one command."""
-    with open(int(sys.argv[1]), "rb") as told:  # noqa: PTH123
-        orders: Orders = marshal.load(told)  # noqa: S302 - written by our own caller
+    """Keep one command, as the orders behind the descriptor say that is the first argument."""
+    keep_as_told(int(sys.argv[1]))
+
+
+def keep_as_told(told: int, status: int = -1) -> None:
+    """Keep one command; `status`: the descriptor for that, if it is not the one in the orders."""
+    with open(told, "rb") as found:
+        orders: Orders = marshal.load(found)  # noqa: S302 - written by our own caller
+    if status < 0:
+        status = orders["status"]
     if sys.platform == "linux":
         _prctl("subreaper", _PR_SET_CHILD_SUBREAPER, 1)
-    keeper, status = os.getpid(), orders["status"]
+    keeper = os.getpid()
     child = os.fork()
     if child == 0:
         try:

@@ -7,18 +7,21 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import tempfile
 import threading
 import time
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from crews.errors import SandboxUnavailable
 from crews.tools.ending import unhurried
 from crews.tools.output import Output
 from crews.tools.sandbox import CommandLimits, CommandResult, KilledFor
+from crews.tools.warm import Kept, kept
 from crews.tools.watching import Watch, tree
 
 _PATIENCE = 5.0
@@ -38,6 +41,8 @@ class Launch:
     orders: bytes = b""
     """For a keeper: it finds them at a descriptor, whose number is its first argument, and its
     standard input is the leash. Other programs have a sentinel on the leash."""
+    status: int = -1
+    """Where a keeper says what became of the command."""
     arguments: tuple[str, ...] = ()
     """A keeper's further arguments."""
     first: str = ":"
@@ -81,11 +86,24 @@ class Ended:
         )
 
 
+class _Program(Protocol):
+    """What is asked of a running program."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def kill(self) -> None: ...
+
+
 @dataclass(slots=True)
 class _Started:
-    """The running program, by a descriptor that never means another process."""
+    """The running program."""
 
-    process: Process
+    process: _Program
     leash: int
     """Our end of its standard input; to let go of it, or to die, ends everything."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -123,11 +141,15 @@ async def carry_out(launch: Launch, limits: CommandLimits) -> Ended:
     finally:
         watch.stop()
         await unhurried(_end(started))
+        if isinstance(started.process, Kept):
+            started.process.close()
     code = started.process.returncode
     return Ended(output, watch.passed, time.monotonic() - began, -1 if code is None else code)
 
 
 async def _start(launch: Launch) -> _Started:
+    if launch.orders and sys.platform == "linux":
+        return _Started(*await kept(launch.orders, launch.status))
     with contextlib.ExitStack() as closing:
         argv, inherited = launch.on_leash(), launch.descriptors
         if launch.orders:
@@ -166,7 +188,7 @@ async def _start(launch: Launch) -> _Started:
     return _Started(made[0], leash)
 
 
-async def _listen(process: Process, output: Output, watch: Watch) -> None:
+async def _listen(process: _Program, output: Output, watch: Watch) -> None:
     if process.stdout is None:
         return
     while chunk := await process.stdout.read(65536):
@@ -186,7 +208,7 @@ async def _end(started: _Started) -> None:
         await _drain(process)
 
 
-async def _drain(process: Process) -> None:
+async def _drain(process: _Program) -> None:
     while process.stdout is not None and await process.stdout.read(65536):
         pass
     await process.wait()

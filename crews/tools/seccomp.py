@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from errno import EPERM
+from functools import lru_cache
 from typing import Literal
 
 Machine = Literal["x86_64", "aarch64"]
@@ -180,6 +181,7 @@ class _Rule:
 _PLAIN = _Rule(0)
 
 
+@lru_cache(maxsize=16)
 def program(machine: str, refusals: Refusals) -> bytes | None:
     """The filter, an array of `struct sock_filter`; None: the machine's numbers are not known."""
     if machine not in ("x86_64", "aarch64"):
