@@ -173,15 +173,26 @@ class Scratch:
 @asynccontextmanager
 async def scratch(python: Interpreter, uid: int | None) -> AsyncGenerator[Scratch]:
     """Make the private folders, for user `uid` if not None; removed at the end with all in them."""
-    root = await asyncio.to_thread(_made)
+    made = Scratch(_folder())
     try:
-        yield _furnished(Scratch(root), python, uid)
+        yield _furnished(made, python, uid)
     finally:
-        await unhurried(asyncio.to_thread(discard, root))
+        if not _was_empty(made):
+            await unhurried(asyncio.to_thread(discard, made.root))
 
 
-def _made() -> Path:
+def _folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="crews-")).resolve()
+
+
+def _was_empty(made: Scratch) -> bool:
+    """Remove folders in which nothing was left: most commands leave nothing, and a thread takes longer than that."""
+    try:
+        for folder in (made.tmp, made.shm, made.bin, made.root):
+            folder.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _furnished(made: Scratch, python: Interpreter, uid: int | None) -> Scratch:
