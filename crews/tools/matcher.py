@@ -2,8 +2,8 @@
 
 Standard input: one JSON line `[pattern, ignore_case, context, limit, cap, cpu_seconds]`, then for
 each file one JSON line `[path, text]`. Standard output, at the end: one JSON list of `[path,
-number, is_match, text]` (a `number` of 0 stands between groups that do not touch), and whether
-there was more. Imports nothing of ours.
+number, is_match, text]` (a `number` of 0 stands between groups that do not touch), whether
+there was more, and why the pattern is none (empty: it is one). Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 
 Shown = tuple[str, int, bool, str]
@@ -62,7 +63,11 @@ def main() -> None:
     """Read everything, answer once."""
     pattern_text, ignore_case, context, limit, cap, seconds = json.loads(sys.stdin.readline())
     _limit_cpu(seconds)
-    pattern = re.compile(pattern_text, re.IGNORECASE if ignore_case else 0)
+    try:
+        pattern = _compiled(pattern_text, ignore_case=ignore_case)
+    except (re.error, OverflowError, RecursionError) as error:
+        json.dump([[], False, str(error) or type(error).__name__], sys.stdout)
+        return
     answer: list[Shown] = []
     left, more, room = limit, False, MOST_SHOWN
     for row in sys.stdin:
@@ -84,7 +89,13 @@ def main() -> None:
         if more:
             break
     sys.stdin.close()
-    json.dump([answer, more], sys.stdout)
+    json.dump([answer, more, ""], sys.stdout)
+
+
+def _compiled(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
 
 
 def _limit_cpu(seconds: int) -> None:

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -37,7 +36,7 @@ LARGEST_FILE = 2 * 1024 * 1024
 _CHOICES = 8  # each may double the time that Python takes for a line
 _RG_FILES = 2000  # files of one call of rg: well below the longest command line
 _MATCHER = Path(__file__).with_name("matcher.py")
-_Answer = TypeAdapter(tuple[list[tuple[str, int, bool, str]], bool])
+_Answer = TypeAdapter(tuple[list[tuple[str, int, bool, str]], bool, str])
 
 
 class SearchArgs(Args):
@@ -79,7 +78,7 @@ class Search(Tool[SearchArgs]):
     def preview(self, args: SearchArgs, context: ToolContext) -> Preview:
         """The folder that is searched."""
         del context
-        compiled(args)
+        searchable(args)
         return Preview(paths=(clean(args.path),))
 
     async def run(self, args: SearchArgs, context: ToolContext) -> ToolResult:
@@ -89,7 +88,7 @@ class Search(Tool[SearchArgs]):
 
 def found(args: SearchArgs, workspace: Workspace) -> str:
     """The whole answer. Raises ToolError for a pattern that is wrong or takes too long."""
-    pattern = compiled(args)
+    pattern = searchable(args)
     files = workspace.list(args.path, args.glob, largest=LARGEST_FILE)
     wide = widened(pattern, ignore_case=args.ignore_case)
     if wide is not None and (rg := shutil.which("rg")):
@@ -98,24 +97,19 @@ def found(args: SearchArgs, workspace: Workspace) -> str:
     return _rendered(lines, more, args)
 
 
-def compiled(args: SearchArgs) -> str:
-    """The pattern as a regular expression. Raises ToolError if it is none."""
-    pattern = re.escape(args.pattern) if args.literal else args.pattern
+def searchable(args: SearchArgs) -> str:
+    """The pattern as a regular expression, if it may be one: only the matcher tries, whose time is bounded.
+
+    Raises:
+        ToolError: It cannot be looked for, whatever it means.
+    """
     if "\n" in args.pattern or "\r" in args.pattern:
         raise ToolError("the pattern holds a line end; lines are searched one by one")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ToolError(
-            f"the pattern is no regular expression: {error}; set literal for plain text"
-        ) from None
-    try:
-        pattern.encode()
+        args.pattern.encode()
     except UnicodeEncodeError:
         raise ToolError("the pattern is not valid Unicode") from None
-    return pattern
+    return re.escape(args.pattern) if args.literal else args.pattern
 
 
 _TOKEN = re.compile(
@@ -219,10 +213,15 @@ def _matched(
         clock.cancel()
     if process.returncode != 0:
         raise ToolError(
-            f"the search did not end within {CPU_SECONDS} s, or needed too much memory; give a simpler "
+            f"the search did not end within {CPU_SECONDS} s, or needed too much memory; give a shorter or simpler "
             "pattern (no repetition inside a repetition), or a narrower path or glob"
         )
-    return _Answer.validate_json(answer)
+    lines, more, wrong = _Answer.validate_json(answer)
+    if wrong:
+        raise ToolError(
+            f"the pattern is no regular expression: {wrong}; set literal for plain text"
+        )
+    return lines, more
 
 
 def _feed(

@@ -138,6 +138,17 @@ def test_a_pattern_that_explodes_is_stopped(
     assert time.monotonic() - started < 30
 
 
+def test_whether_a_pattern_is_one_is_found_out_where_its_time_is_bounded(
+    workspace: Workspace,
+) -> None:
+    """To read a thousand characters can take seconds: neither judging nor the event loop waits for it."""
+    context = ToolContext(workspace, None, agent="a", thread="/", call="/:0.0")
+    args = SearchArgs(pattern="(")
+    assert Search().preview(args, context).paths == (".",)
+    with pytest.raises(ToolError, match="no regular expression: missing \\)"):
+        asyncio.run(Search().run(args, context))
+
+
 def test_a_search_that_needs_too_much_memory_is_stopped(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
