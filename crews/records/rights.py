@@ -89,17 +89,20 @@ def _same_eyes(connection: Connection, review: ReviewRow, decider: Decider) -> D
         return None
     where = runs.c.id == review.run
     text = connection.execute(select(runs.c.options).where(where)).scalar_one()
-    starter = RunOptions.model_validate_json(text).started_by
+    askers = RunOptions.model_validate_json(text).askers
     head = f"review `{review.id}` takes four eyes"
     if decider.signed_in == "local":
         # A mere name proves nothing: the same person could go by another one.
         return Denied(f"{head}, and this journal knows no users",
                       hint="`crews users add NAME --login LOGIN` makes them")  # fmt: skip
-    if not starter:
+    if not all(askers):
         return Denied(f"{head}, and nobody knows who started run `{review.run}`",
                       hint=f"`crews stop {review.run}` ends it")  # fmt: skip
-    if starter in _names(connection, decider):
-        return Denied(f"{head}: `{decider.name}` started run `{review.run}` and cannot decide it",
+    if not _names(connection, decider).isdisjoint(askers):
+        started = (
+            "started" if askers[-1] in _names(connection, decider) else "asked for what is done in"
+        )
+        return Denied(f"{head}: `{decider.name}` {started} run `{review.run}` and cannot decide it",
                       hint="somebody else must")  # fmt: skip
     return None
 

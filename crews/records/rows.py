@@ -72,10 +72,17 @@ class RunOptions(BaseModel):
     """File to which a tape of this run is written."""
     sandbox: SandboxChoice = "auto"
     started_by: str = ""
+    asked_by: tuple[str, ...] = ()
+    """Who started the runs that this one was forked from, the first of them first; empty text: nobody knows."""
     model: str = ""
     """Model for every agent, instead of the one that the team names."""
     priority: int = 0
     """Lower goes first, 1 to 1000; 0: as the team's policy says."""
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """Everybody who asked for what this run does, each once; empty text: nobody knows who else."""
+        return tuple(dict.fromkeys((*self.asked_by, self.started_by)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,9 @@ def _options(old: RunRow, by: str, settings: Settings) -> RunOptions:
     Raises:
         CrewsError: nobody could answer.
     """
-    options = old.asked.model_copy(update={"started_by": by, "record": ""})
+    # A goal stays that of who had it: a fork must not give them a say in what they asked for.
+    changed = {"started_by": by, "asked_by": old.asked.askers, "record": ""}
+    options = old.asked.model_copy(update=changed)
     if options.tape:
         load_tape(Path(options.tape))
     else:

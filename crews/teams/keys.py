@@ -283,7 +283,7 @@ RULE: Final[Fields] = MappingProxyType({
               choices=("now", "change_set")),
     "role": _text("Who must decide; empty: anyone."),
     "chain": _text("Name of the chain that is asked; empty: `default`, if there is one."),
-    "four_eyes": Key("flag", "The one who started the run cannot decide."),
+    "four_eyes": Key("flag", "Whoever started the run, or one it was forked from, cannot decide."),
 })  # fmt: skip
 
 STAGE: Final[Fields] = MappingProxyType({

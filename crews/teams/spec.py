@@ -205,7 +205,7 @@ class Rule(Frozen):
     chain: str = ""
     """Name of the chain that is asked; empty: the team's `default`, if there is one."""
     four_eyes: bool = False
-    """The one who started the run cannot decide."""
+    """Whoever started the run, or one that it was forked from, cannot decide."""
 
 
 class ToolSpec(Frozen):

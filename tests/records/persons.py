@@ -42,16 +42,17 @@ def stages(*given: tuple[str, float] | tuple[str, float, float | None]) -> tuple
     )
 
 
-def asked(store: Store, started_by: str = "sam", **values: Any) -> ReviewRow:
+def asked(
+    store: Store, started_by: str = "sam", options: RunOptions | None = None, **values: Any
+) -> ReviewRow:
     """An open review of a new run that this person started."""
-    return asked_of(begun(store, started_by), **values)
+    return asked_of(begun(store, started_by, options), **values)
 
 
-def begun(store: Store, started_by: str = "sam") -> Journal:
+def begun(store: Store, started_by: str = "sam", options: RunOptions | None = None) -> Journal:
     """A new run that this person started, in this process's hands."""
-    run = new_run(
-        store, goal="Do it", inputs={}, team=team(), options=RunOptions(started_by=started_by)
-    )
+    given = (options or RunOptions()).model_copy(update={"started_by": started_by})
+    run = new_run(store, goal="Do it", inputs={}, team=team(), options=given)
     return Journal(store, run.id, claim(store, run.id))
 
 

@@ -15,6 +15,7 @@ from crews.records.chains import DEADLINE
 from crews.records.deciding import decide
 from crews.records.questions import Decision, ReviewKind, ReviewRow
 from crews.records.reviews import get_review
+from crews.records.rows import RunOptions
 from crews.records.runs import get_run
 from crews.records.store import Store, open_store
 from crews.records.users import Decider
@@ -88,6 +89,20 @@ def test_whoever_started_a_run_does_not_decide_what_takes_four_eyes(
     assert decide(store, review.id, "approve", by=who["bob"]).decided_by == "bob"
     (refused,) = told(store, "decision_refused", review.run)
     assert "four eyes" in refused["why"]
+
+
+def test_neither_does_who_started_what_it_was_forked_from(store: Store) -> None:
+    """A fork in a friend's name gives nobody a say in what they asked for, however often it is forked."""
+    who = peopled(store, ann=(), bob=(), eve=())
+    review = asked(store, "bob", options=RunOptions(asked_by=("ann",)), four_eyes=True)
+    with pytest.raises(Denied, match="four eyes: `ann` asked for what is done in run"):
+        decide(store, review.id, "approve", by=who["ann"])
+    with pytest.raises(Denied, match="four eyes: `bob` started run"):
+        decide(store, review.id, "approve", by=who["bob"])
+    assert rights.deciders(store, review) == ("eve", "root")
+    unknown = asked(store, "bob", options=RunOptions(asked_by=("",)), four_eyes=True)
+    with pytest.raises(Denied, match="nobody knows who started"):
+        decide(store, unknown.id, "approve", by=who["eve"])
 
 
 def test_four_eyes_need_people_who_are_known(store: Store) -> None:

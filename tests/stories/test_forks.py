@@ -139,6 +139,7 @@ def test_a_run_is_made_again_from_its_beginning(house: House) -> None:
     made = retry(house.store, house.settings, house.first, "bo")
     first = get_run(house.store, house.first)
     assert (made.origin, made.asked.started_by) == (f"retry:{house.first}", "bo")
+    assert made.asked.askers == (first.asked.started_by, "bo")
     assert (made.goal, made.inputs, made.team) == (first.goal, first.inputs, first.team)
     with pytest.raises(UsageError, match="has not ended"):
         retry(house.store, house.settings, made.id, "bo")
