@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 from crews.safety.action import Action, FileChange, Finding, Standing
 from crews.safety.changed import changed_lines, lines_of
@@ -28,6 +28,10 @@ MAX_TEXT = 1_000_000
 """Characters after which text is not searched any more, but taken to match (a restricting rule)."""
 
 
+_Check = Callable[["_Seen"], bool]
+"""A condition of a rule."""
+
+
 def speaking(
     rules: tuple[Rule, ...], action: Action, standing: Standing, findings: tuple[Finding, ...]
 ) -> tuple[Rule, ...]:
@@ -38,34 +42,41 @@ def speaking(
         re.error: A pattern cannot be compiled.
     """
     seen = _Seen(action, standing, findings)
-    meant = _addressed(Same(rules), action.tool, action.effects, action.agent, action.duty)
-    return tuple(rule for rule in meant if _matches(rule, seen))
+    found: list[Rule] = []
+    for rule, checks in _addressed(
+        Same(rules), action.tool, action.effects, action.agent, action.duty
+    ):
+        for check in checks:
+            if not check(seen):
+                break
+        else:
+            found.append(rule)
+    return tuple(found)
 
 
 @lru_cache(maxsize=1_024)
 def _addressed(
     rules: Same[tuple[Rule, ...]], tool: str, effects: frozenset[Effect], agent: str, duty: Duty
-) -> tuple[Rule, ...]:
-    """Those that speak of such a call at all: of the tool, its effects, and whose it is."""
+) -> tuple[tuple[Rule, tuple[_Check, ...]], ...]:
+    """Those that speak of such a call at all: of the tool, its effects, and whose it is; and what else must hold."""
     return tuple(
-        rule
+        (rule, tuple(_checks(rule.when, loosens=rule.ruling == "allow")))
         for rule in rules.value
         if _who_and_what(rule.when, tool, effects, agent, duty, loosens=rule.ruling == "allow")
     )
 
 
-def _matches(rule: Rule, seen: _Seen) -> bool:
-    when, loosens = rule.when, rule.ruling == "allow"
-    return (
-        (not when.labels or _labels(when, seen.action, loosens=loosens))
-        and (
-            (when.cost_above is None and when.confidence_below is None)
-            or _figures(when, seen.action, seen.standing, loosens=loosens)
-        )
-        and (not when.path or _paths(when, seen.paths, loosens=loosens))
-        and (not when.owners or _owners(when, seen.owners, loosens=loosens))
-        and (not when.content or _content(when, seen, loosens=loosens))
-    )
+def _checks(when: Match, *, loosens: bool) -> Iterator[_Check]:
+    if when.labels:
+        yield partial(_labels, when, loosens)
+    if when.cost_above is not None or when.confidence_below is not None:
+        yield partial(_figures, when, loosens)
+    if when.path:
+        yield partial(_all_paths if loosens else _any_path, when.path)
+    if when.owners:
+        yield partial(_owners, tuple(glob.casefold() for glob in when.owners), loosens)
+    if when.content:
+        yield partial(_content_loosens if loosens else _content, when.content)
 
 
 def touched(action: Action) -> tuple[str, ...]:
@@ -95,52 +106,55 @@ def _effects(named: tuple[Effect, ...], effects: frozenset[Effect], *, loosens: 
     return effects.issubset(named) if loosens else not effects.isdisjoint(named)
 
 
-def _labels(when: Match, action: Action, *, loosens: bool) -> bool:
-    held = action.provenance.labels
+def _labels(when: Match, loosens: bool, seen: _Seen) -> bool:
+    held = seen.action.provenance.labels
     return held.issuperset(when.labels) if loosens else not held.isdisjoint(when.labels)
 
 
-def _figures(when: Match, action: Action, standing: Standing, *, loosens: bool) -> bool:
-    if when.cost_above is not None and not standing.spent > when.cost_above:
+def _figures(when: Match, loosens: bool, seen: _Seen) -> bool:
+    if when.cost_above is not None and not seen.standing.spent > when.cost_above:
         return False
     if when.confidence_below is None:
         return True
     if loosens:  # what an agent says of itself opens nothing
         return False
     # Written so that a confidence which is no number counts as a low one.
-    return action.confidence is not None and not action.confidence >= when.confidence_below
+    stated = seen.action.confidence
+    return stated is not None and not stated >= when.confidence_below
 
 
-def _owners(when: Match, held: tuple[tuple[str, ...], ...], *, loosens: bool) -> bool:
+def _owners(globs: tuple[str, ...], loosens: bool, seen: _Seen) -> bool:
     """Does one of the globs name an owner of a path; where it loosens, of each path?"""
-    globs = _without_case(when.owners)
     named = [
         bool(owners) and any(fnmatchcase(o, glob) for o in owners for glob in globs)
-        for owners in held
+        for owners in seen.owners
     ]
     return bool(named) and (all(named) if loosens else any(named))
 
 
-@lru_cache(maxsize=512)
-def _without_case(globs: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(glob.casefold() for glob in globs)
+def _all_paths(globs: tuple[str, ...], seen: _Seen) -> bool:
+    return bool(seen.paths) and all(covered(globs, path) for path in seen.paths)
 
 
-def _paths(when: Match, paths: tuple[str, ...], *, loosens: bool) -> bool:
-    if loosens:
-        return bool(paths) and all(covered(when.path, path) for path in paths)
-    return any(covered(when.path, path, loosely=True) for path in paths)
+def _any_path(globs: tuple[str, ...], seen: _Seen) -> bool:
+    for path in seen.paths:  # noqa: SIM110 - asked of every rule: a generator would cost more than the look
+        if covered(globs, path, loosely=True):
+            return True
+    return False
 
 
-def _content(when: Match, seen: _Seen, *, loosens: bool) -> bool:
-    categories, patterns = _sorted_out(when.content)
-    if loosens:
-        stands = any(not finding.stated for finding in seen.findings)
-        named = stands and seen.categories <= categories
-        return named or any(_covers(pattern, seen.action) for pattern in patterns)
+def _content_loosens(content: tuple[str, ...], seen: _Seen) -> bool:
+    categories, patterns = _sorted_out(content)
+    stands = any(not finding.stated for finding in seen.findings)
+    named = stands and seen.categories <= categories
+    return named or any(_covers(pattern, seen.action) for pattern in patterns)
+
+
+def _content(content: tuple[str, ...], seen: _Seen) -> bool:
+    categories, patterns = _sorted_out(content)
     if categories and not categories.isdisjoint(seen.categories):
         return True
-    return any(map(seen.holds, patterns))
+    return bool(patterns) and any(map(seen.holds, patterns))
 
 
 @lru_cache(maxsize=512)
