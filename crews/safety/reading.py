@@ -16,7 +16,7 @@ from crews.safety.pattern_search import Lines, Table, by_pattern
 from crews.safety.python_code import PythonCode, read
 from crews.safety.python_findings import by_syntax
 from crews.safety.python_parts import Parsed, glance_at, parse_at
-from crews.safety.wording import BESIDE, CHANGED, HEADER, Place, by_words
+from crews.safety.wording import BESIDE, CHANGED, HEADER, Place, by_words, says_nothing
 
 CONTEXT = 3
 """Lines around a changed one in which words count."""
@@ -83,7 +83,7 @@ class _Reading:
         idle: frozenset[int],
     ) -> _Reading:
         exact = diff.added - idle
-        removed = ((-n, text) for n, text in diff.removed)
+        removed = ((-n, text) for n, text in diff.removed if not says_nothing(text))
         places = (
             Place(CHANGED, (*_pairs(new, exact), *removed)),
             Place(HEADER, _pairs(new, around_it - near - idle)),
@@ -97,7 +97,9 @@ class _Reading:
 
 
 def _pairs(lines: tuple[str, ...], numbers: Iterable[int]) -> tuple[tuple[int, str], ...]:
-    return tuple((n, lines[n - 1]) for n in sorted(numbers) if n <= len(lines))
+    """Those of the lines that say anything, so that two readings are equal if they differ in the others only."""
+    found = ((n, lines[n - 1]) for n in sorted(numbers) if n <= len(lines))
+    return tuple((n, line) for n, line in found if not says_nothing(line))
 
 
 def _numbered(lines: tuple[str, ...], numbers: Iterable[int]) -> Lines:

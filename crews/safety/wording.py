@@ -54,7 +54,7 @@ def by_words(path: str, places: Iterable[Place]) -> Iterator[Finding]:
     spots: dict[tuple[str, int], Finding] = {}
     for place in (Place(IN_PATH, ((0, path),)), *places):
         for number, line in place.lines:
-            known = _remembered(line) if len(line) <= KEPT else _read(line)
+            known = _words_of(line)
             if not known:
                 continue
             worth = place.weight * (IN_COMMENT if number and _COMMENT.match(line) else 1)
@@ -63,6 +63,15 @@ def by_words(path: str, places: Iterable[Place]) -> Iterator[Finding]:
                     best[word.stem] = (word, word.weight * worth)
                 spots.setdefault((word.category, number), _finding(path, number, text, word))
     yield from (spots[key] for key in _told(best.values(), spots))
+
+
+def says_nothing(line: str) -> bool:
+    """Does it hold no word of a rule, so that it makes no difference in any place?"""
+    return not _words_of(line)
+
+
+def _words_of(line: str) -> tuple[tuple[str, _Word], ...]:
+    return _remembered(line) if len(line) <= KEPT else _read(line)
 
 
 def _told(
