@@ -113,8 +113,13 @@ class Gate(CallLog):
             call = self.ruled(call, seat, verdict, action=action)
             return self.denied(call, seat, verdict)
         if verdict.ruling == "ask" and not verdict.deferred:
+            try:
+                question = asking.may_it_happen(call, seat, action, verdict, self.team_hash)
+            except (
+                ToolError
+            ) as error:  # nobody can be asked about files that nobody can look through
+                return self.impossible(call, seat, error)
             call = self.ruled(call, seat, verdict, action=action)
-            question = asking.may_it_happen(call, seat, action, verdict, self.team_hash)
             await self._ask(call, seat, question)
         self._check_owner(call, tool)
         return self.allowed(call, seat, tool, verdict, action)
@@ -191,7 +196,10 @@ class Gate(CallLog):
         return self._start(call, seat, tool, action)
 
     def _has_changed(self, action: Action, seat: Seat, review: ReviewRow) -> bool:
-        now = evidence.content_hash(action, self.team_hash, seat.context.workspace)
+        try:
+            now = evidence.content_hash(action, self.team_hash, seat.context.workspace)
+        except ToolError:  # more than anybody can look through: what was approved was not that
+            return True
         return now != review.content_hash
 
     def _resolved(self, call: CallRow, seat: Seat, review: ReviewRow) -> CallRow:

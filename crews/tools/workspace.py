@@ -246,7 +246,9 @@ def _check_size(found: tuple[Found, ...], copied: Mapping[str, FileState]) -> No
     grown = sum(one.status.st_size for one in found) - sum(state.size for state in copied.values())
     most = 2 * MOST_BYTES  # what a command adds beyond half of it was taken back
     if grown > most:
-        raise ToolError(f"the files have grown by more than {most:,} bytes")
+        raise ToolError(
+            f"the files have grown by more than {most:,} bytes: delete what is not needed, and try again"
+        )
 
 
 def encode(text: str) -> bytes:

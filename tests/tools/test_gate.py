@@ -15,6 +15,7 @@ from crews.errors import ModelAuthError, StopRun, TapeMismatch, Waiting
 from crews.records import inbox
 from crews.safety.action import Standing
 from crews.teams.spec import Match, Rule
+from crews.tools import workspace
 from crews.tools.base import (
     NeedsReview,
     ToolContext,
@@ -98,6 +99,24 @@ def test_arguments_that_are_not_right_are_explained(
 def test_what_can_never_work_is_not_even_asked_about(bench: Bench) -> None:
     row = ruled(bench, rule("ask")).settle(bench.propose("probe", text="impossible"), probe())
     assert (row.state, row.result) == ("failed", "that can never work")
+
+
+def test_nobody_is_asked_where_the_files_are_more_than_anybody_can_look_through(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question would be about what they hold. The agent is told, and can make room."""
+    monkeypatch.setattr(workspace, "MOST_BYTES", 10)
+    tool = probe("external")
+    bench.workspace.write_text("large", "x" * 100)
+    row = bench.settle(bench.propose("probe"), tool)
+    assert (row.state, row.is_error, tool.runs) == ("failed", True, [])
+    assert "delete what is not needed" in row.result
+    bench.workspace.write_text("large", "x")
+    call = bench.propose("probe")
+    bench.decide(bench.waits(call, tool), "approve")
+    bench.workspace.write_text("large", "x" * 100)
+    row = bench.settle(bench.now(call), tool)
+    assert (row.state, tool.runs) == ("failed", [])
 
 
 def test_what_cannot_be_known_beforehand_is_denied(bench: Bench) -> None:
