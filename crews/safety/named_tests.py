@@ -36,7 +36,7 @@ _MARKS = (
 """Text without any of these holds no such name."""
 # It begins with one fixed character: `re` then leaps from line to line.
 _LINE = re.compile(
-    r"\n[ \t]*(?:(?:async[ ]+)?def[ ]+test|(?:it|test|describe|specify|scenario)[ (.]"
+    r"\n[ \t]*+(?=[adfist\[])(?:(?:async[ ]+)?def[ ]+test|(?:it|test|describe|specify|scenario)[ (.]"
     r"|func[ ]+(?:Test|Fuzz|Benchmark)|\[(?:Test|Param|Fact|Theory))"
 )
 """Where such a name can begin, unless it begins with one of the next."""

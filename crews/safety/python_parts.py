@@ -28,7 +28,7 @@ Aliases = tuple[tuple[str, str], ...]
 
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 _QUOTES = ('"""', "'''")
-_DEFINES = re.compile(r"\n(?:(?P<decorates>@)|def\b|class\b|async\b)")
+_DEFINES = re.compile(r"\n(?=[@acd])(?:(?P<decorates>@)|def\b|class\b|async\b)")
 """Where a part may begin. It begins with one fixed character: `re` then leaps from line to line."""
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from crews.tools import landlock_child
-else:
+elif __package__:
+    from crews.tools import landlock_child
+else:  # as a program it has nothing but its own folder
     import landlock_child
 
 GIVEN = 4
