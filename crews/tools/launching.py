@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from asyncio.subprocess import PIPE, STDOUT
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
