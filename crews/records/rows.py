@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from crews.records.kept import read
-from crews.teams.spec import Duty, Limits, SandboxChoice, TeamSpec
+from crews.records.options import RunOptions
+from crews.teams.spec import Duty, Limits, TeamSpec
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,36 +54,6 @@ def _in_order(kind: type[Any]) -> Callable[[object], tuple[Any, ...]]:
 def dollars(nano: int) -> Decimal:
     """Nano-dollars as dollars."""
     return Decimal(nano) / NANO
-
-
-class RunOptions(BaseModel):
-    """How one run was asked for; kept with it, so that a resume goes on the same way."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    autonomy: int = 2
-    observe: bool = False
-    apply: bool = True
-    """Apply the change set to the user's folder as soon as it is approved."""
-    source: str | None = None
-    """The user's folder; None: the run starts from an empty workspace."""
-    tape: str = ""
-    """Tape that answers instead of a model."""
-    record: str = ""
-    """File to which a tape of this run is written."""
-    sandbox: SandboxChoice = "auto"
-    started_by: str = ""
-    asked_by: tuple[str, ...] = ()
-    """Who started the runs that this one was forked from, the first of them first; empty text: nobody knows."""
-    model: str = ""
-    """Model for every agent, instead of the one that the team names."""
-    priority: int = 0
-    """Lower goes first, 1 to 1000; 0: as the team's policy says."""
-
-    @property
-    def askers(self) -> tuple[str, ...]:
-        """Everybody who asked for what this run does, each once; empty text: nobody knows who else."""
-        return tuple(dict.fromkeys((*self.asked_by, self.started_by)))
 
 
 @dataclass(frozen=True, slots=True)
