@@ -175,7 +175,11 @@ def bring(target: Path, journal: Journal, blobs: Path, end: End) -> None:
         keep = journal.folders if end == "before" else ()
         for _, entry in pending:
             if entry.at(end) is None:
-                _take_away(target, journal, entry, keep)
+                _take_away(target, journal, entry)
+        # Also of what was taken away before, by a transfer that was cut off at that moment.
+        for entry in journal.entries:
+            if entry.at(end) is None:
+                _clear_above(target, entry, keep)
         for one in staged:
             _put(target, journal, one)
     finally:
@@ -232,11 +236,15 @@ def _regular(target: Path, path: str) -> os.stat_result | None:
     return status if status is not None and stat.S_ISREG(status.st_mode) else None
 
 
-def _take_away(target: Path, journal: Journal, entry: Entry, keep: Sequence[str]) -> None:
+def _take_away(target: Path, journal: Journal, entry: Entry) -> None:
     _still_ours(target, journal, entry)
     folder, _, name = entry.path.rpartition("/")
     with opened_folder(target, folder) as parent:
         os.unlink(name, dir_fd=parent)
+
+
+def _clear_above(target: Path, entry: Entry, keep: Sequence[str]) -> None:
+    """Remove the folders above a file that is gone, as far as nothing is left in them."""
     for above in ancestors(entry.path):
         if above == "." or above in keep or not _removed_if_empty(target, above):
             break

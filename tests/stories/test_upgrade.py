@@ -67,7 +67,7 @@ sys.exit(crews.resume(run, ask=answer, settings=settings).exit_code)
 """
 CHANGES = {
     "__init__.py": ('__version__ = "', '__version__ = "99.0.0"  # was "'),
-    "runtime/prompts.py": ("Work in the folder", "As of late, work in the folder"),
+    "runtime/prompts.py": ("You work on the team's copy", "As of late you work on the team's copy"),
 }
 
 

@@ -286,6 +286,27 @@ def test_killed_at_any_moment_it_is_finished_by_doing_it_again(tmp_path: Path) -
     assert midway > 0, "no kill fell into the middle: the test shows nothing"
 
 
+def test_killed_between_a_file_and_its_folder_it_is_finished_too(tmp_path: Path) -> None:
+    before = {"file": "1\n", "gone/deep/x": "1\n"}
+    after = {"file/inner/y": "2\n"}
+    case = Case(tmp_path, before, after)
+    expected = case.changes
+    _dies_at_the_first_folder(tmp_path, "apply")
+    apply(expected, case.workspace, case.target, case.undo)
+    assert _read(case.target) == after
+    assert not (case.target / "gone").exists()
+    _dies_at_the_first_folder(tmp_path, "undo")
+    undo(case.undo, case.target)
+    assert _read(case.target) == before
+
+
+def _dies_at_the_first_folder(folder: Path, what: str) -> None:
+    deadly = "import os, signal\nos.rmdir = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+    places = [str(folder / name) for name in ("run", "target", "undo")]
+    command = [sys.executable, "-c", deadly + _PROGRAM, *places, what]
+    assert subprocess.run(command, stdout=subprocess.PIPE).returncode == -signal.SIGKILL
+
+
 def test_a_crash_in_the_middle_can_also_be_taken_back(tmp_path: Path) -> None:
     case = Case(tmp_path, _many("old"), _many("new"))
     for pause in (0.0, 0.02, 0.1):
