@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import socket
+import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -73,7 +74,18 @@ def place() -> str:
 
 
 def _doors(home: Path) -> Iterator[Path]:
-    return (home / "doors").glob("*.sock")
+    folder = home / "doors"
+    return folder.glob("*.sock") if _is_private(folder) else iter(())
+
+
+def _is_private(folder: Path) -> bool:
+    """Can only this user have put anything there? Whoever listens is told the token of who asks."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    others = status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not others
 
 
 @asynccontextmanager
@@ -83,8 +95,10 @@ async def opened(home: Path, take: Take) -> AsyncGenerator[None]:
     key = secrets.token_hex(32)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError):
-            if (order := _order(await reader.readuntil(), key)) is not None:
+        with contextlib.suppress(OSError, ValueError, EOFError, asyncio.LimitOverrunError):
+            order = _order(await reader.readuntil(), key)
+            await asyncio.sleep(0)  # this process may have been frozen: is somebody still there?
+            if order is not None and not reader.at_eof():
                 writer.write(f"{await take(order)}\n".encode())
                 await writer.drain()
         writer.close()
@@ -104,8 +118,11 @@ async def opened(home: Path, take: Take) -> AsyncGenerator[None]:
 
 def _prepare(door: Path, key: str) -> None:
     door.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not _is_private(door.parent):
+        raise PermissionError(door.parent)
+    _remove(door)
     for old in door.parent.glob("*.sock"):
-        if old == door or not Path(f"/proc/{old.stem}").exists():
+        if not Path(f"/proc/{old.stem}").exists():
             _remove(old)
     file = os.open(door.with_suffix(".key"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "w", encoding="ascii") as beside:

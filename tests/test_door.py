@@ -11,6 +11,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -155,3 +157,57 @@ def test_an_order_is_handed_in_before_anything_heavy_is_loaded(home: Path) -> No
     run, loaded = beside(home, ask).splitlines()
     assert run == "paint-the-fence"
     assert not set(loaded.split()) & {"crewai", "anthropic", "dbos", "sqlalchemy"}
+
+
+def test_who_gave_up_on_a_frozen_worker_has_given_no_order(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "PATIENCE", 0.1)
+    taken: list[door.Order] = []
+
+    async def take(order: door.Order) -> str:
+        taken.append(order)
+        return "a-run"
+
+    async def frozen() -> str:
+        async with door.opened(home, take):
+            asked = asyncio.get_running_loop().run_in_executor(None, door.hand_in, home, ORDER)
+            time.sleep(0.5)  # noqa: ASYNC251 - nothing in this process goes on
+            answer = await asked
+            await asyncio.sleep(0.1)
+            return answer
+
+    assert asyncio.run(frozen()) == ""
+    assert not taken
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_nothing_is_handed_in_where_others_can_listen(home: Path, mode: int) -> None:
+    folder = home / "doors"
+    folder.mkdir()
+    folder.chmod(mode)
+    (folder / "1.key").write_text("known to others", encoding="ascii")
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(folder / "1.sock"))
+        other.listen()
+        other.settimeout(0.5)
+
+        def listen() -> None:
+            with contextlib.suppress(OSError), other.accept()[0] as line:
+                heard.append(line.recv(1000))
+
+        listening = threading.Thread(target=listen)
+        listening.start()
+        assert not door.is_open(home)
+        assert door.hand_in(home, {"token": "of mine"}) == ""
+        listening.join()
+    assert not heard
+    assert beside(home, lambda: door.hand_in(home, ORDER)) == ""
+
+
+def test_a_key_that_a_dead_worker_left_is_no_hindrance(home: Path) -> None:
+    folder = home / "doors"
+    folder.mkdir(mode=0o700)
+    (folder / f"{os.getpid()}.key").write_text("old", encoding="ascii")
+    assert beside(home, lambda: door.hand_in(home, ORDER)) == "paint-the-fence"
