@@ -71,9 +71,15 @@ def _taker(made: Worker) -> Callable[[door.Order], Awaitable[str]]:
         name = new_id()
         try:
             run = await asyncio.to_thread(_made, made, order, name)
-        except CrewsError:
-            return ""  # whoever asked tries it for himself, and is told what is wrong
-        if run.id == name and not made.begin(run):
+        except BaseException as error:
+            # It may be written down: this process, which lives on, must not keep it for ever.
+            await asyncio.to_thread(_let_go, made.store, name)
+            if isinstance(error, CrewsError):
+                return ""  # whoever asked tries it for himself, and is told what is wrong
+            raise
+        if run.id != name:  # who asked for it again goes on with one that nobody would take up
+            return "" if run.status == "failed" or run.reason == "interrupted" else run.id
+        if not made.begin(run):
             await asyncio.to_thread(queue, run, made.store, made.engine)
         return run.id
 
@@ -153,11 +159,15 @@ def queue(run: RunRow, store: Store, engine: Engine, *, delay: float = 0.0) -> R
             engine.enqueue(connection, now, name, f"{now.epoch}-submitted", delay)
             disown(connection, run.id, this_process())
     except BaseException:
-        # A process that lives on would keep it for ever: now the next worker finds it.
-        with contextlib.suppress(Exception), store.writing() as connection:
-            disown(connection, run.id, this_process())
+        _let_go(store, run.id)
         raise
     return get_run(store, run.id)
+
+
+def _let_go(store: Store, run: str) -> None:
+    """A process that lives on would keep it for ever: now the next worker finds it."""
+    with contextlib.suppress(Exception), store.writing() as connection:
+        disown(connection, run, this_process())
 
 
 def engine_of(store: Store, settings: Settings) -> Engine:

@@ -17,12 +17,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from crews import door, work
-from crews.errors import CrewsError
+from crews import api, door, work
+from crews.errors import CrewsError, StoreError
+from crews.outcome import Kickoff
+from crews.records.rows import RunRow
 from crews.records.runs import list_runs
 from crews.records.sealing import open_journal
 from crews.records.store import Store
+from crews.records.tables import runs
 from crews.settings import Settings
 
 ORDER = {"kickoff": {"goal": "paint the fence"}}
@@ -211,3 +215,83 @@ def test_a_key_that_a_dead_worker_left_is_no_hindrance(home: Path) -> None:
     folder.mkdir(mode=0o700)
     (folder / f"{os.getpid()}.key").write_text("old", encoding="ascii")
     assert beside(home, lambda: door.hand_in(home, ORDER)) == "paint-the-fence"
+
+
+def settings_of(home: Path) -> Settings:
+    return Settings(home=home, user="ada", base_url="http://127.0.0.1:9")
+
+
+def order_for(settings: Settings, **kickoff: object) -> door.Order:
+    """An order of this user's."""
+    asked = {"goal": "g", "team": None, "workspace": None, **kickoff}
+    return {
+        "kickoff": asked, "folder": str(settings.home), "user": "ada", "token": "",
+        "journal": door.fingerprint(settings.journal_url), "place": door.place(),
+    }  # fmt: skip
+
+
+def handed_to_a_worker(store: Store, settings: Settings, order: door.Order) -> str:
+    async def offer() -> str:
+        worker = work.make_worker(store, settings, 1, lambda run, what: None)
+        worker.drain()  # what it makes it only queues
+        async with worker.taking():
+            return await asyncio.to_thread(door.hand_in, settings.home, order)
+
+    return asyncio.run(offer())
+
+
+def test_a_run_that_breaks_off_while_it_is_made_is_kept_by_nobody(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker lives on: no other worker would take it, and who asked would look on for ever."""
+
+    def away(store: Store, run: str) -> RunRow:
+        raise StoreError(f"{store} went away after {run} was written down")
+
+    settings = settings_of(home)
+    with open_journal(settings) as store:
+        with monkeypatch.context() as broken:
+            broken.setattr("crews.records.runs.get_run", away)
+            order = order_for(settings, submission="once")
+            assert handed_to_a_worker(store, settings, order) == ""
+        (run,) = list_runs(store)
+        assert (run.status, run.owner) == ("queued", "")
+
+
+@pytest.mark.parametrize(
+    ("standing", "answered"),
+    [
+        ({"status": "failed"}, False),
+        ({"status": "queued", "reason": "interrupted"}, False),
+        ({"status": "completed"}, True),
+        ({"status": "running"}, True),
+    ],
+)
+def test_who_asks_again_for_a_run_that_waits_for_them_goes_on_with_it(
+    home: Path, standing: dict[str, str], answered: bool
+) -> None:
+    """A worker leaves such a run alone: to look on would never end."""
+    settings = settings_of(home)
+    request = Kickoff(goal="g", submission="once")
+    with open_journal(settings) as store:
+        run = api.create(request, store, settings).id
+        with store.writing() as connection:
+            connection.execute(update(runs).where(runs.c.id == run).values(**standing))
+        order = order_for(settings, submission="once")
+        assert handed_to_a_worker(store, settings, order) == (run if answered else "")
+
+
+def test_a_worker_begins_no_more_at_once_than_it_has_room_for(home: Path) -> None:
+    """What waits for room here would be found by no other worker, which may have some."""
+    settings = settings_of(home)
+
+    async def begun(store: Store) -> list[bool]:
+        worker = work.make_worker(store, settings, 1, lambda run, what: None)
+        made = [api.create(Kickoff(goal=g), store, settings) for g in ("a", "b")]
+        answers = [worker.begin(run) for run in made]
+        worker.give_up()
+        await asyncio.sleep(0.1)
+        return answers
+
+    with open_journal(settings) as store:
+        assert asyncio.run(begun(store)) == [True, False]

@@ -136,7 +136,9 @@ class Worker:
     def begin(self, run: RunRow) -> bool:
         """Work at once on a run that this process has just made; False: it must go through the queue."""
         limits = run.spec.policy.queue
-        if limits.concurrency or limits.starts or self._slots.locked() or self._draining.is_set():
+        # What was begun a moment ago has no slot yet.
+        full = self._slots.locked() or len(self._work) >= self.concurrency
+        if limits.concurrency or limits.starts or full or self._draining.is_set():
             return False
         self._work.add(asyncio.create_task(self._begin(run.id)))
         return True
