@@ -99,11 +99,11 @@ class _Waiting:
         return int.from_bytes(message, "little"), received[0]
 
     def close(self) -> None:
-        """It ends by itself when nobody can ask it any more."""
+        """Nobody can ask it any more; its keepers go on without it."""
         self.channel.close()
         if self.owner == os.getpid():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_PATIENCE)
+            self.process.kill()  # it would end by itself, unless it is frozen
+            self.process.wait()
 
 
 @dataclass(slots=True)
@@ -115,17 +115,14 @@ class _Keepers:
         """Number and handle of a new keeper.
 
         Raises:
-            SandboxUnavailable: there is none, at the second attempt.
+            OSError: nobody knows of one. It may be there all the same, and wait for its leash.
         """
         with self.lock:
-            for attempt in range(2):
-                try:
-                    return self._ready().keeper(given)
-                except OSError as error:
-                    self.close()
-                    if attempt:
-                        raise SandboxUnavailable(f"no keeper can be started: {error}") from error
-        raise AssertionError("unreachable")
+            try:
+                return self._ready().keeper(given)
+            except OSError:
+                self.close()
+                raise
 
     def _ready(self) -> _Waiting:
         if self.waiting is not None and self.waiting.owner != os.getpid():
@@ -148,11 +145,50 @@ def _keepers() -> _Keepers:
     return keepers
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A keeper that has not begun, and our ends of its pipes."""
+
+    pid: int
+    handle: int
+    leash: int
+    heard: int
+
+
 async def kept(orders: bytes, status: int) -> tuple[Kept, int]:
     """A keeper that carries out the orders and speaks on `status`, and our end of its leash.
 
     Raises:
         SandboxUnavailable: there is none; nothing was carried out.
+    """
+    try:
+        try:
+            asked = _asked(orders, status)
+        except OSError:  # whoever waited may have been killed
+            asked = _asked(orders, status)
+    except OSError as error:
+        raise SandboxUnavailable(f"no keeper can be started: {error}") from error
+    # From here on it is known of: it may begin.
+    reader = asyncio.StreamReader()
+    keeper = Kept(asked.pid, asked.handle, reader)
+    try:
+        pipe = os.fdopen(asked.heard, "rb", 0)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        os.write(asked.leash, b"g")
+    except BaseException:
+        os.close(asked.leash)
+        keeper.close()
+        raise
+    return keeper, asked.leash
+
+
+def _asked(orders: bytes, status: int) -> _Asked:
+    """A new keeper. Each has pipes of its own: one of which nobody knows must not begin in the place of another.
+
+    Raises:
+        OSError: as `_Keepers.new`.
     """
     with contextlib.ExitStack() as closing:
         told = closing.enter_context(tempfile.TemporaryFile())
@@ -168,17 +204,4 @@ async def kept(orders: bytes, status: int) -> tuple[Kept, int]:
             os.close(leash)
             os.close(heard)
             raise
-    # From here on it is known of: it may begin.
-    reader = asyncio.StreamReader()
-    keeper = Kept(pid, handle, reader)
-    try:
-        pipe = os.fdopen(heard, "rb", 0)
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), pipe
-        )
-        os.write(leash, b"g")
-    except BaseException:
-        os.close(leash)
-        keeper.close()
-        raise
-    return keeper, leash
+    return _Asked(pid, handle, leash, heard)

@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from crews.tools import warm
 from crews.tools.sandbox import CommandLimits
 from crews.tools.watching import tree
 from tests.support.sandboxes import run, run_python, sandbox_of
@@ -94,6 +96,37 @@ async def test_a_command_goes_on_where_it_is_killed_meanwhile(tmp_path: Path) ->
     for pid in waiting():
         os.kill(pid, signal.SIGKILL)
     assert (await task).output == "done\n"
+
+
+async def test_a_keeper_that_comes_too_late_takes_nobodys_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is carried out is what is looked after, even where who waits was frozen and goes on again."""
+    await run(sandbox_of("landlock"), tmp_path, "true")
+    for pid in waiting():  # so that the next one is had with less patience
+        os.kill(pid, signal.SIGKILL)
+    monkeypatch.setattr(warm, "_PATIENCE", 0.5)
+    await run(sandbox_of("landlock"), tmp_path, "true")
+    (pid,) = waiting()
+    os.kill(pid, signal.SIGSTOP)
+    thaws = threading.Timer(0.7, _thaw, (pid,))
+    thaws.start()
+    try:
+        result = await run(
+            sandbox_of("landlock"),
+            tmp_path,
+            "echo once; echo once >> ran",
+            CommandLimits(wall_seconds=8),
+        )
+    finally:
+        thaws.join()
+    assert (result.output, result.exit_code) == ("once\n", 0)
+    assert (tmp_path / "ran").read_text(encoding="utf-8") == "once\n"
+
+
+def _thaw(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_it_has_no_environment_and_no_file_of_ours(tmp_path: Path) -> None:
