@@ -18,6 +18,7 @@ from crews.errors import CrewsError, UsageError
 from crews.outcome import Asker, Kickoff, Result
 from crews.records import chains, outbox
 from crews.records.events import Listener, silent
+from crews.records.lost import ready_runs
 from crews.records.owner import home_id, this_process
 from crews.records.questions import ReviewRow
 from crews.records.rows import ENDED, RunRow
@@ -70,7 +71,7 @@ def _taker(made: Worker) -> Callable[[door.Order], Awaitable[str]]:
             return ""
         name = new_id()
         try:
-            run = await asyncio.to_thread(_made, made, order, name)
+            run, at_once = await asyncio.to_thread(_made, made, order, name)
         except BaseException as error:
             # It may be written down: this process, which lives on, must not keep it for ever.
             await asyncio.to_thread(_let_go, made.store, name)
@@ -79,15 +80,15 @@ def _taker(made: Worker) -> Callable[[door.Order], Awaitable[str]]:
             raise
         if run.id != name:  # who asked for it again goes on with one that nobody would take up
             return "" if run.status == "failed" or run.reason == "interrupted" else run.id
-        if not made.begin(run):
+        if not (at_once and made.begin(run)):
             await asyncio.to_thread(queue, run, made.store, made.engine)
         return run.id
 
     return take
 
 
-def _made(made: Worker, order: door.Order, name: str) -> RunRow:
-    """A new run as its order says, in the name of whoever gave it."""
+def _made(made: Worker, order: door.Order, name: str) -> tuple[RunRow, bool]:
+    """A new run as its order says, in the name of whoever gave it; and does none wait that may go first?"""
     from crews.teams.loader import find_team, load_team
     from crews.tools.registry import TOOL_NAMES
 
@@ -96,7 +97,8 @@ def _made(made: Worker, order: door.Order, name: str) -> RunRow:
     request = Kickoff(team=load_team(team, known_tools=TOOL_NAMES), **given)
     token = SecretStr(order["token"]) if order["token"] else None
     theirs = made.settings.model_copy(update={"user": order["user"], "token": token})
-    return api.create(request, made.store, theirs, owner=this_process(), as_id=name)
+    run = api.create(request, made.store, theirs, owner=this_process(), as_id=name)
+    return run, not ready_runs(made.store, made.home).runs
 
 
 def _teller(settings: Settings, now: float) -> chains.Tell:

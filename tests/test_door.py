@@ -27,6 +27,7 @@ from crews.records.runs import list_runs
 from crews.records.sealing import open_journal
 from crews.records.store import Store
 from crews.records.tables import runs
+from crews.runtime.worker import Worker
 from crews.settings import Settings
 
 ORDER = {"kickoff": {"goal": "paint the fence"}}
@@ -295,3 +296,24 @@ def test_a_worker_begins_no_more_at_once_than_it_has_room_for(home: Path) -> Non
 
     with open_journal(settings) as store:
         assert asyncio.run(begun(store)) == [True, False]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_run_that_is_made_at_a_door_goes_before_none_that_waits(
+    home: Path, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def begin(worker: Worker, run: RunRow) -> bool:
+        del worker
+        begun.append(run.id)
+        return True
+
+    monkeypatch.setattr(Worker, "begin", begin)
+    settings = settings_of(home)
+    with open_journal(settings) as store:
+        for n in range(others):
+            api.create(Kickoff(goal=f"wait {n}", priority=1), store, settings)
+        with contextlib.suppress(CrewsError):  # there is no queue here
+            handed_to_a_worker(store, settings, order_for(settings))
+    assert len(begun) == 1 - others
