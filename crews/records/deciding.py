@@ -85,6 +85,7 @@ def decide(
     """
     ruling = Ruling(decision, answer, edit, content_hash, scope)
     refused: CrewsError | None = None
+    store.read_through(answer)
     with store.writing() as connection:
         hand = _Hand(_known(connection, by), time.time(), tell, wake)
         row = settle(connection, read_review(connection, review), hand.now, tell, wake)

@@ -59,6 +59,7 @@ def new_run(
         UsageError: the submission key belongs to a run with another goal or team.
     """
     run = as_id or new_id()
+    store.read_through(goal)
     with store.writing() as connection:
         if submission is not None and (found := _submitted(connection, submission)):
             return _same(found, goal, team)

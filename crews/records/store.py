@@ -107,6 +107,14 @@ class Store:
         """
         return self._readers.bridge(partial(self._eye.look, statement, given))
 
+    def read_through(self, text: str) -> None:
+        """Find the personal data in words that a transaction is about to tell the audit log.
+
+        It can take seconds, in which nobody else could write. What was found is remembered.
+        """
+        if self.outward is not None:
+            self.outward.outward(text)
+
     def close(self) -> None:
         """Give back every connection."""
         self._give_back()

@@ -58,7 +58,8 @@ def _nothing(run: str, what: str) -> None:
 def _warm(settings: Settings) -> None:
     """Load what the first request needs, so that the first run need not wait for it."""
     if settings.api_key or settings.auth_token or settings.base_url:
-        importlib.import_module("anthropic")
+        with contextlib.suppress(Exception):  # who needs it says what is wrong
+            importlib.import_module("anthropic")
 
 
 @dataclass(slots=True)
