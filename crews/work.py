@@ -72,7 +72,7 @@ def _taker(made: Worker) -> Callable[[door.Order], Awaitable[str]]:
         name = new_id()
         try:
             run, at_once = await asyncio.to_thread(_made, made, order, name)
-        except BaseException as error:
+        except Exception as error:
             # It may be written down: this process, which lives on, must not keep it for ever.
             await asyncio.to_thread(_let_go, made.store, name)
             if isinstance(error, CrewsError):

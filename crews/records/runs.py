@@ -241,8 +241,11 @@ def ended(row: RunRow) -> UsageError:
 
 
 def fail_run(store: Store, run: str, reason: str, exit_code: int) -> None:
-    """End a run that could not even begin."""
+    """End a run that could not even begin; one that another process has begun meanwhile goes on."""
     with store.writing() as connection:
+        row = run_in(connection, run)
+        if (row.status, row.epoch) != ("queued", 0):
+            return
         values = {
             "status": "failed",
             "reason": reason,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select
 
 from crews.records import audit, outbox
 from crews.records.inbox import decide, open_review
+from crews.records.journal import Journal
 from crews.records.lost import MOST_DEATHS, release_lost
 from crews.records.outbox import DeliveryRow, claim, collect, list_deliveries, postpone, put, settle
 from crews.records.owner import host_of, this_process
@@ -88,9 +89,9 @@ def test_a_run_that_goes_on_and_ends_again_is_told_again(store: Store) -> None:
     collect(store, OPS, NOW)
     run = run_of(store)
     for _ in range(2):
-        claim_run(store, run.id)
+        journal = Journal(store, run.id, claim_run(store, run.id))
         collect(store, OPS, NOW)
-        fail_run(store, run.id, "no", 1)
+        journal.release("failed", reason="no", exit_code=1)
         collect(store, OPS, NOW)
         collect(store, OPS, NOW)
     assert told(store) == [("run_ended", run.id, "ops")] * 2

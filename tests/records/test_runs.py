@@ -18,6 +18,7 @@ from crews.records.rows import RunOptions, RunStatus
 from crews.records.runs import (
     ask_stop,
     claim,
+    fail_run,
     get_run,
     list_runs,
     list_threads,
@@ -95,6 +96,15 @@ def test_a_run_in_the_hands_of_a_living_process_is_refused_and_taken_over_when_i
         owner.communicate()
     assert claim(store, run.id) == 2
     assert get_run(store, run.id).status == "running"
+
+
+def test_who_could_not_make_a_run_ends_none_that_another_has_begun(store: Store) -> None:
+    """A maker that was frozen finds the other's copy in its way: that is no reason to end the other's work."""
+    lost, kept = run_of(store), run_of(store)
+    claim(store, kept.id)
+    for run in (lost, kept):
+        fail_run(store, run.id, "the folder cannot be copied", 1)
+    assert [get_run(store, run.id).status for run in (lost, kept)] == ["failed", "running"]
 
 
 def test_a_process_that_wakes_up_after_its_run_was_taken_over_can_write_nothing(
