@@ -20,8 +20,9 @@ import pytest
 from sqlalchemy import update
 
 from crews import api, door, work
-from crews.errors import CrewsError, StoreError
+from crews.errors import CrewsError, StoreError, WorkspaceError
 from crews.outcome import Kickoff
+from crews.records.owner import this_process
 from crews.records.rows import RunRow
 from crews.records.runs import list_runs
 from crews.records.sealing import open_journal
@@ -317,3 +318,19 @@ def test_a_run_that_is_made_at_a_door_goes_before_none_that_waits(
         with contextlib.suppress(CrewsError):  # there is no queue here
             handed_to_a_worker(store, settings, order_for(settings))
     assert len(begun) == 1 - others
+
+
+def test_what_a_worker_could_not_make_its_giver_is_told_of(home: Path, tmp_path: Path) -> None:
+    """They try it themselves: the run must be nobody's, or they would only look at it."""
+    settings = settings_of(home)
+    request = Kickoff(goal="g", submission="once", workspace=str(tmp_path / "nowhere"))
+    with open_journal(settings) as store:
+        order = order_for(settings, submission="once", workspace=request.workspace)
+        assert handed_to_a_worker(store, settings, order) == ""
+        (run,) = list_runs(store)
+        assert (run.status, run.owner) == ("failed", "")
+        again = api.create(request, store, settings, owner=this_process())
+        assert again.id == run.id
+        with pytest.raises(WorkspaceError, match="not a folder") as told:
+            asyncio.run(api.advance(run.id, store, settings))
+        assert told.value.hint

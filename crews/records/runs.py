@@ -251,6 +251,7 @@ def fail_run(store: Store, run: str, reason: str, exit_code: int) -> None:
             "reason": reason,
             "exit_code": exit_code,
             "ended_at": time.time(),
+            "owner": "",
         }
         connection.execute(update(runs).where(runs.c.id == run).values(**values))
         audit.append(connection, run, "run_failed", {}, contents={"reason": reason})
