@@ -19,7 +19,9 @@ from crews.tools.registry import TOOL_NAMES
 from tests.support.messages_api import MessagesServer
 from tests.support.scripts import call, reply, scripted
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
@@ -77,7 +79,8 @@ def test_the_policy_with_tools_from_outside_is_right(tmp_path: Path) -> None:
 
 def test_every_command_exists() -> None:
     known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    shown = set(re.findall(r"crews ([a-z]+)\b", "\n".join(re.findall(r"`(crews [^`]*)`", README))))
+    commands = "\n".join(found for page in PAGES for found in re.findall(r"`(crews [^`]*)`", page))
+    shown = set(re.findall(r"crews ([a-z]+)\b", commands))
     assert shown - {"run"} <= known
     assert "run" in known
 
