@@ -25,7 +25,7 @@ from crews.records.rows import (
     columns_of,
     row_as,
 )
-from crews.records.runs import close_questions, get_run
+from crews.records.runs import close_questions, get_run, list_threads
 from crews.records.steps import Step
 from crews.records.store import Store, dump
 from crews.records.tables import runs, threads, turns
@@ -147,8 +147,7 @@ class Journal:
 
     def threads(self) -> tuple[ThreadRow, ...]:
         """Every thread of the run, in the order in which they began."""
-        found = self.store.look(prepared.THREADS, {"b_run": self.run})
-        return tuple(row_as(ThreadRow, row) for row in found.rows)
+        return list_threads(self.store, self.run)
 
     def begin_thread(self, row: ThreadRow) -> None:
         """Write down a new thread."""

@@ -16,7 +16,7 @@ from crews.records.owner import presence, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
 from crews.records.statement import Found
 from crews.records.store import Store, check_version, dump
-from crews.records.tables import meta, reviews, runs, spend, threads
+from crews.records.tables import meta, reviews, runs, spend
 from crews.records.workers import alive
 from crews.teams.spec import TeamSpec
 
@@ -172,9 +172,8 @@ def list_runs(
 
 def list_threads(store: Store, run: str) -> tuple[ThreadRow, ...]:
     """A run's threads, in the order in which they began."""
-    query = select(threads).where(threads.c.run == run).order_by(threads.c.started_at)
-    with store.reading() as connection:
-        return tuple(row_as(ThreadRow, row) for row in connection.execute(query))
+    found = store.look(prepared.THREADS, {"b_run": run})
+    return tuple(row_as(ThreadRow, row) for row in found.rows)
 
 
 def claim(store: Store, run: str) -> int:
