@@ -154,7 +154,7 @@ def create(
 def _check_answers(request: Kickoff, settings: Settings) -> None:
     """Refuse a run that nobody could answer before anything of it is kept."""
     from crews.records.tape import load_tape
-    from crews.runtime.models import ModelSource
+    from crews.runtime.claude import ModelSource
 
     if request.tape:
         load_tape(Path(request.tape))

@@ -31,13 +31,7 @@ def usable(
     blocks: Iterable[Block], talk: Conversation, redactor: Redactor = NOTHING_KNOWN
 ) -> tuple[Block, ...]:
     """The answer's blocks, with calls that have a name, arguments and an id of their own in the thread."""
-    taken = {
-        block["id"]
-        for message in talk.messages
-        if message["role"] == "assistant"
-        for block in message["content"]
-        if block.get("type") == "tool_use"
-    }
+    taken = set(talk.ids)
     found: list[Block] = []
     for place, block in enumerate(blocks):
         if block.get("type") == "tool_use" and (why := too_much(block.get("input"))):

@@ -9,6 +9,7 @@ from typing import Any
 
 from crews.records.journal import Journal
 from crews.records.rows import CallRow, ThreadRow, TurnRow
+from crews.records.store import dump
 from crews.runtime.models import Block
 from crews.runtime.prompts import CUT_OFF, EMPTY, TAKEN_OUT
 
@@ -28,7 +29,11 @@ class Conversation:
     """A thread's messages, grown as its rows are written; loading it is all that a resume needs."""
 
     thread: ThreadRow
-    messages: list[Block]
+    messages: list[Block] = field(default_factory=list[Block])
+    texts: list[str] = field(default_factory=list[str])
+    """The messages as JSON, which is written once."""
+    ids: set[str] = field(default_factory=set[str])
+    """Of the model's calls."""
     turns: int = 0
     last: TurnRow | None = None
     calls: tuple[CallRow, ...] = ()
@@ -44,14 +49,17 @@ class Conversation:
     """Calls of the turns before the last one, as they were loaded."""
 
     @classmethod
+    def begin(cls, thread: ThreadRow) -> Conversation:
+        """A conversation in which only the brief has been said."""
+        talk = cls(thread, tools=tuple(json.loads(thread.tools)))
+        talk._say("user", thread.brief)
+        talk.unseen_bytes = talk.all_bytes = _size(thread.brief) + _fixed(thread)
+        return talk
+
+    @classmethod
     def load(cls, journal: Journal, thread: ThreadRow) -> Conversation:
         """The conversation as the journal holds it; the last turn's calls may still be open."""
-        talk = cls(
-            thread,
-            [{"role": "user", "content": thread.brief}],
-            tools=tuple(json.loads(thread.tools)),
-        )
-        talk.unseen_bytes = talk.all_bytes = _size(thread.brief) + _fixed(thread)
+        talk = cls.begin(thread)
         rows, calls = journal.turns(thread.path), journal.calls(thread.path)
         talk.settled = tuple(c for c in calls if c.turn < len(rows) - 1)
         for row in rows:
@@ -64,7 +72,9 @@ class Conversation:
 
     def add_turn(self, turn: TurnRow, calls: Sequence[CallRow]) -> None:
         """Add an answer; its results follow with `add_results`."""
-        self.messages.append({"role": "assistant", "content": sendable(turn.content)})
+        content = sendable(turn.content)
+        self._say("assistant", content)
+        self.ids.update(block["id"] for block in content if block.get("type") == "tool_use")
         self.turns = turn.turn + 1
         self.last, self.calls = turn, tuple(calls)
         self.seen_tokens, self.unseen_bytes = turn.tokens, 0
@@ -77,11 +87,16 @@ class Conversation:
             return
         old = turn.turn < self.thread.compacted
         content = results(turn, {c.use_id: c for c in calls}, old=old)
-        self.messages.append({"role": "user", "content": content})
+        self._say("user", content)
         size = _size(content)
         self.unseen_bytes += size
         self.all_bytes += size
         self.last = None
+
+    def _say(self, role: str, content: str | list[Block]) -> None:
+        message: Block = {"role": role, "content": content}
+        self.messages.append(message)
+        self.texts.append(dump(message))
 
     def estimate_anew(self) -> None:
         """Count every byte again: what the last request read says nothing after a compaction."""

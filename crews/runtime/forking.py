@@ -32,7 +32,7 @@ from crews.records.runs import check_kept, fail_run, get_run, new_id, new_run
 from crews.records.store import Store
 from crews.records.tape import load_tape
 from crews.runtime import delegation, tasking
-from crews.runtime.models import ModelSource
+from crews.runtime.claude import ModelSource
 from crews.runtime.rebuilding import Rebuilding
 from crews.runtime.workflow import protected_files, sandbox_of
 from crews.settings import Settings

@@ -140,15 +140,15 @@ class Loop:
         return turn, calls
 
     def _request(self, talk: Conversation, *, forced: bool) -> ModelRequest:
-        model = self.thread.model
         return ModelRequest(
             thread=self.thread.path,
             turn=talk.turns,
             agent=self.agent.name,
-            model=model,
+            model=self.thread.model,
             system=self.thread.system,
             tools=talk.tools,
             messages=tuple(talk.messages),
+            texts=tuple(talk.texts),
             max_tokens=self.agent.max_tokens,
             forced_tool=self.ending if forced and self.ending else None,
             fallback=() if self.scene.options.model else self.agent.oversight.fallback,

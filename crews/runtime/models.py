@@ -1,38 +1,19 @@
-"""How is a model asked, and what does an answer hold and cost?"""
+"""What is a model asked, and what does an answer hold and cost?"""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import time
-from collections.abc import AsyncIterable
-from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from crews.errors import KeyMissing, ModelAuthError, ModelError
 from crews.records.store import dump
-from crews.runtime.prices import price
-from crews.safety.bounds import CHARACTERS_A_TOKEN
-from crews.settings import Settings
-
-if TYPE_CHECKING:
-    import ssl
-
-    from anthropic import AsyncAnthropic
-    from anthropic.types import Message
-    from pydantic import SecretStr
 
 Block = dict[str, Any]
 """One content block of the Messages API, kept as it came."""
 MARK: Block = {"type": "ephemeral"}
 """Cache mark: what stands before it need not be paid in full again."""
-BROKEN_STREAMS = 2
-"""How often an answer that broke off is asked for again; before its first byte the SDK retries itself."""
-HEADSTART = 0.05
-"""Seconds in which a request is sent, once there is a connection for it."""
-COUNT_MARGIN = 50
-"""A provider's count may be off "by a small amount": so many tokens, and the count's part of so many."""
+_NO_MESSAGES = '"messages":[]'
+_HALF_A_PAIR = "\\ud"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +30,8 @@ class ModelRequest:
     max_tokens: int
     forced_tool: str | None = None
     fallback: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    """The messages as JSON, each as `dump` writes it; empty: they are written with the request."""
 
     def body(self, model: str = "") -> Block:
         """The request's JSON. One mark covers tools and system, one the newest turn.
@@ -70,13 +53,24 @@ class ModelRequest:
             body["tool_choice"] = {"type": "tool", "name": self.forced_tool}
         return body
 
+    def text(self, model: str = "", *, streamed: bool = False) -> str:
+        """The body as `dump` writes it, or the same with `stream`: in a long thread only what is new is written."""
+        body = self.body(model) | ({"stream": True} if streamed else {})
+        if not self.texts:
+            return dump(body)
+        # Keys are sorted, and what stands before the messages cannot hold this.
+        before, found, after = dump(body | {"messages": []}).partition(_NO_MESSAGES)
+        text = f"{before}{found[:-1]}{','.join(self.texts)}]{after}"
+        # Half a surrogate pair anywhere changes how `dump` writes the whole.
+        return dump(body) if _HALF_A_PAIR in text else text
+
     def counted(self, model: str) -> Block:
         """The JSON of a request that only counts what this one would read."""
         return {k: v for k, v in self.body(model).items() if k != "max_tokens"}
 
     def digest(self) -> str:
         """SHA-256 of what the provider sees."""
-        return hashlib.sha256(dump(self.body()).encode(errors="surrogatepass")).hexdigest()
+        return hashlib.sha256(self.text().encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,218 +112,3 @@ class Model(Protocol):
     async def count(self, request: ModelRequest) -> int | None:
         """The most tokens that the request reads, by any of its models; None: that cannot be told."""
         ...
-
-
-class Claude:
-    """Any endpoint that speaks the Messages API, by the `anthropic` SDK, streaming."""
-
-    def __init__(self, client: AsyncAnthropic) -> None:
-        self._client = client
-
-    async def aclose(self) -> None:
-        """Give the connections back."""
-        await self._client.close()
-
-    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
-        """Answer one request; see `Model`."""
-        errors: list[str] = []
-        billed = False
-        models = (request.model, *request.fallback)
-        for number, model in enumerate(models, 1):
-            try:
-                return await self._retrying(request, model, on_retry)
-            except ModelError as error:
-                errors.append(f"{model}: {error.what}")
-                billed = error.billed
-                on_retry(errors[-1], billed=billed and number < len(models))
-        raise ModelError(
-            "no model answered: " + "; ".join(errors),
-            billed=billed,
-            hint="try again later: the run keeps its place",
-        )
-
-    async def count(self, request: ModelRequest) -> int | None:
-        """By the provider, which calls it an estimate: hence a margin."""
-        import anthropic
-
-        try:
-            found = [
-                (await self._client.messages.count_tokens(**request.counted(model))).input_tokens
-                for model in (request.model, *request.fallback)
-            ]
-        except (anthropic.AnthropicError, ValueError, RuntimeError, OSError):
-            return None  # an endpoint that cannot tell, or is away
-        return max(found) + max(found) // COUNT_MARGIN + COUNT_MARGIN
-
-    async def _retrying(self, request: ModelRequest, model: str, on_retry: OnRetry) -> ModelAnswer:
-        for attempt in range(BROKEN_STREAMS + 1):
-            try:
-                return await self._once(request, model)
-            except _BrokenStream as error:
-                again = attempt < BROKEN_STREAMS
-                on_retry(f"{model}: {error}", billed=again)
-                if again:
-                    await asyncio.sleep(0.5 * 2**attempt)
-        raise ModelError("the answer broke off every time", billed=True)
-
-    async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
-        began, answered = time.monotonic(), False
-        try:
-            async with self._client.messages.stream(**request.body(model)) as stream:
-                answered = True
-                await _read(stream, request.max_tokens)
-                message = await stream.get_final_message()
-                if message.stop_reason is None:
-                    raise _BrokenStream("the answer broke off")
-                return _answer(cast("Message", message), model, time.monotonic() - began)
-        except (ModelError, _BrokenStream):
-            raise
-        except Exception as error:
-            # What goes wrong with an answer that has begun, whatever it is, is the answer's fault.
-            known = _meaning(error) or (_BrokenStream(_short(error)) if answered else None)
-            if known is None:
-                raise
-            raise known from error
-
-
-async def _read(stream: AsyncIterable[object], max_tokens: int) -> None:
-    """Read an answer to its end, if it has one within what it was allowed. Raises ModelError."""
-    room = max_tokens * CHARACTERS_A_TOKEN
-    async for event in stream:
-        delta = getattr(event, "delta", None)
-        told = (getattr(delta, name, None) for name in ("text", "partial_json", "thinking"))
-        room -= 1 + sum(len(text) for text in told if isinstance(text, str))
-        if room < 0:
-            raise ModelError(f"an answer of more than {max_tokens} tokens had no end", billed=True)
-
-
-class _BrokenStream(Exception):
-    """An answer that began and did not end."""
-
-
-def _meaning(error: Exception) -> Exception | None:
-    """What an error of the SDK, or of the HTTP library under it, says of the request; None: nothing."""
-    import anthropic
-
-    match error:
-        case anthropic.AuthenticationError() | anthropic.PermissionDeniedError():
-            return ModelAuthError(
-                f"the model's endpoint refused the key: {_short(error)}",
-                hint="check ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is set)",
-            )
-        # An error below 400 came as an event of an answer that had begun.
-        case anthropic.APIStatusError() if error.status_code >= 400:
-            return ModelError(_short(error))
-        case anthropic.APIConnectionError():
-            unsent = type(error.__cause__).__name__ in _UNSENT
-            return ModelError(f"cannot be reached: {_short(error)}", billed=not unsent)
-        case anthropic.AnthropicError() | ValueError() | RuntimeError() | OSError():
-            return _BrokenStream(_short(error))
-        case _:
-            library = type(error).__module__.partition(".")[0]
-            return _BrokenStream(_short(error)) if library in _HTTP_LIBRARIES else None
-
-
-_UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
-"""Errors of these libraries that come before a request is sent: nobody can have answered it."""
-_HTTP_LIBRARIES = frozenset({"httpx", "httpcore", "httpx2", "httpcore2", "h11"})
-"""Libraries whose errors, met while an answer is read, mean that it broke off."""
-
-
-def _short(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:300]
-
-
-def _answer(message: Message, model: str, seconds: float) -> ModelAnswer:
-    usage = message.usage
-    read, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    return ModelAnswer(
-        blocks=tuple(b.to_dict(mode="json", exclude_unset=True) for b in message.content),
-        stop_reason=message.stop_reason or "",
-        model=model,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_write_tokens=write,
-        cache_read_tokens=read,
-        money=price(model, usage.input_tokens, usage.output_tokens, write, read),
-        seconds=seconds,
-    )
-
-
-@dataclass(slots=True)
-class ModelSource:
-    """Makes the run's model when it is first needed: importing the SDK costs more than a run's rest."""
-
-    settings: Settings
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the first request has been sent."""
-    _client: list[Claude] = field(default_factory=list[Claude])
-    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def check(self) -> None:
-        """Raise KeyMissing where no model could be asked."""
-        s = self.settings
-        if not (_value(s.api_key) or _value(s.auth_token) or s.base_url):
-            raise KeyMissing(
-                "no model can be asked: there is no key, no endpoint and no tape",
-                hint=(
-                    "do one of these:\n"
-                    "    export ANTHROPIC_API_KEY=...        a key for Claude\n"
-                    "    export ANTHROPIC_BASE_URL=http://localhost:11434   any endpoint that speaks the "
-                    "Messages API\n"
-                    "    crews run ... --tape FILE           replay a recorded run (see `crews demo`)"
-                ),
-            )
-
-    async def ask(self, request: ModelRequest, on_retry: OnRetry) -> ModelAnswer:
-        """Answer one request; see `Model`."""
-        return await (await self._connected()).ask(request, on_retry)
-
-    async def count(self, request: ModelRequest) -> int | None:
-        """See `Model`."""
-        return await (await self._connected()).count(request)
-
-    async def _connected(self) -> Claude:
-        async with self._connecting:  # agents that begin at once share one client
-            if not self._client:
-                self._client.append(await asyncio.to_thread(self._connect))
-        return self._client[0]
-
-    async def aclose(self) -> None:
-        """Give the connections back, if there are any."""
-        while self._client:
-            await self._client.pop().aclose()
-
-    def _connect(self) -> Claude:
-        self.check()
-        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
-
-        s = self.settings
-        # An endpoint of the user's own may want no key at all, but the SDK wants to send one.
-        key, token = _value(s.api_key), _value(s.auth_token)
-        if key is None and token is None:
-            key = "none"
-        url = s.base_url or None
-        hooks = {"request": [self._sending]}
-        http = DefaultAsyncHttpxClient(verify=_certificates(), event_hooks=hooks)
-        client = AsyncAnthropic(
-            api_key=key, auth_token=token, base_url=url, max_retries=4, http_client=http
-        )
-        return Claude(client)
-
-    async def _sending(self, request: object) -> None:
-        """What waits for the first request goes on a moment later: it must not hold the sending up."""
-        asyncio.get_running_loop().call_later(HEADSTART, self.asked.set)
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Whom connections trust; read once, since it takes longer than several turns of a run."""
-    from httpx2 import create_ssl_context
-
-    return create_ssl_context()
-
-
-def _value(secret: SecretStr | None) -> str | None:
-    """The secret; a variable that is set to nothing holds none."""
-    return (secret.get_secret_value() or None) if secret else None

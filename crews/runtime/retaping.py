@@ -82,20 +82,20 @@ def _candidates(
     team: TeamSpec, thread: ThreadRow, before: Sequence[TurnRow], calls: Sequence[CallRow]
 ) -> Iterator[ModelRequest]:
     """The next request of a thread: free to call what it likes, or made to hand over."""
-    talk = Conversation(thread, [{"role": "user", "content": thread.brief}])
+    talk = Conversation.begin(thread)
     for turn in before:
         talk.add_turn(turn, tuple(c for c in calls if c.turn == turn.turn))
         talk.add_results(talk.calls)
-    tools = tuple(json.loads(thread.tools))
-    for forced in (None, *(tool["name"] for tool in tools)):
+    for forced in (None, *(tool["name"] for tool in talk.tools)):
         yield ModelRequest(
             thread=thread.path,
             turn=len(before),
             agent=thread.agent,
             model=thread.model,
             system=thread.system,
-            tools=tools,
+            tools=talk.tools,
             messages=tuple(talk.messages),
+            texts=tuple(talk.texts),
             max_tokens=team.agent(thread.agent).max_tokens,
             forced_tool=forced,
         )

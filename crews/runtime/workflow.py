@@ -34,11 +34,12 @@ from crews.records.questions import ReviewRow
 from crews.records.rows import CallRow, RunRow, RunStatus, ThreadRow
 from crews.records.runs import claim, ended, get_run
 from crews.records.store import Store
+from crews.runtime.claude import ModelSource
 from crews.runtime.closing import close
 from crews.runtime.flags import NO_HAND_OVER
 from crews.runtime.foreign import load_foreign
 from crews.runtime.heart import beating
-from crews.runtime.models import Model, ModelSource
+from crews.runtime.models import Model
 from crews.runtime.releasing import let_go, release
 from crews.runtime.reviewing import open_review
 from crews.runtime.scene import Scene

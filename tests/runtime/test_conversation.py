@@ -209,7 +209,7 @@ def test_an_estimate_counts_what_the_last_request_read_and_what_came_since(
 def test_an_estimate_is_no_lower_for_scripts_that_take_more_tokens(text: str) -> None:
     """No tokenizer of these models takes more than a token for each byte of UTF-8 text."""
     thread = _thread(text)
-    talk = Conversation(thread, [{"role": "user", "content": text}])
+    talk = Conversation.begin(thread)
     talk.estimate_anew()
     wide = sum(ord(c) > 0x7F for c in text)
     assert talk.estimated_tokens() >= wide * 2
@@ -218,7 +218,7 @@ def test_an_estimate_is_no_lower_for_scripts_that_take_more_tokens(text: str) ->
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
 def test_no_request_reads_more_tokens_than_what_is_set_aside_for_it(texts: list[str]) -> None:
     """A token of a byte-level vocabulary is a byte of UTF-8 at least."""
-    talk = Conversation(_thread(texts[0]), [{"role": "user", "content": texts[0]}])
+    talk = Conversation.begin(_thread(texts[0]))
     talk.estimate_anew()
     for number, text in enumerate(texts[1:]):
         content = [{"type": "text", "text": text}]

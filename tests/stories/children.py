@@ -168,7 +168,8 @@ def _unheard(text: str, *, billed: bool) -> None:
 
 
 async def _ask_once() -> None:
-    from crews.runtime.models import ModelRequest, ModelSource
+    from crews.runtime.claude import ModelSource
+    from crews.runtime.models import ModelRequest
     from crews.settings import Settings
 
     request = ModelRequest("/", 0, "a", "m", "s", (), ({"role": "user", "content": "hi"},), 9)

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from crews.records.store import open_store
 from crews.records.tables import spend
 from crews.runtime import loop
+from crews.runtime.claude import Claude
 from crews.runtime.conversation import Conversation
-from crews.runtime.models import Claude
 from tests.stories.players import (
     LOOK,
     delegate,
