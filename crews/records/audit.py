@@ -16,7 +16,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from pydantic import JsonValue
@@ -24,17 +24,16 @@ from sqlalchemy import BigInteger, Connection, bindparam, insert, literal, or_, 
 
 from crews.errors import StoreError
 from crews.records import merkle, vault
+from crews.records.rows import columns_of
 from crews.records.statement import Prepared
-from crews.records.store import OUTWARD, Store, dump
+from crews.records.store import KEYS, OUTWARD, WRITTEN, Store, dump
 from crews.records.tables import audit, vault_keys
-from crews.records.vault import Contents
+from crews.records.vault import Contents, RunKey
 from crews.safety.redact import Redactor
 
 GENESIS = "0" * 64
 SEALED = "sealed"
 """Name in a body under which the HMACs of the contents stand."""
-WRITTEN = "crews_audit"
-"""Name under which a connection remembers what its transaction has appended."""
 
 _SHAPES = Redactor({})
 _COLUMNS = (
@@ -86,12 +85,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Tip:
-    """The last entry, and the key of the run that the next one is about."""
+    """The last entry, and the key of the run that the next one is about, if that is asked for."""
 
     sequence: int
     hash: str
     node: str
-    secret: str | None
+    key: RunKey | None
 
 
 def append(
@@ -123,21 +122,22 @@ def append(
     tip = _tip(connection, run if given or hashes else None)
     sequence = tip.sequence + 1
     whole = dict(body)
-    if given or hashes:
-        key = vault.key_of(connection, run, tip.secret)
+    if key := tip.key:
         whole |= {name: key.mac(name, value) for name, value in hashes.items()}
         if given:
             kept = given if clean else _without_secrets(connection, given)
             whole[SEALED] = {name: key.mac(name, value) for name, value in kept.items()}
             vault.put(connection, key, sequence, kept)
-    row = _entry(sequence, run, kind, dump({k: _spelt(v) for k, v in whole.items()}), tip.hash)
-    node = _node(connection, row, tip.node)
-    values = {
-        "sequence": sequence, "run": run, "at": row.at, "kind": kind, "body": row.body,
-        "previous": row.previous, "hash": row.hash, "node": node,
-    }  # fmt: skip
-    _INSERT.run(connection, values)
-    _remember(connection, row, node)
+    body_text = dump({k: _spelt(v) for k, v in whole.items()})
+    row = AuditRow(sequence, run, time.time(), kind, body_text, tip.hash, "")
+    line = entry_line(row).encode()
+    row = replace(
+        row,
+        hash=hashlib.sha256(line).hexdigest(),
+        node=_node(connection, sequence, merkle.leaf_hash(line), tip.node),
+    )
+    _INSERT.run(connection, columns_of(row))
+    _remember(connection, row)
     return sequence
 
 
@@ -149,21 +149,21 @@ def _without_secrets(connection: Connection, contents: Contents) -> dict[str, Js
 
 
 def _tip(connection: Connection, run: str | None) -> _Tip:
+    """The chain's end; `run`: with the key of this one."""
     mine: Written | None = connection.info.get(WRITTEN)
-    if mine is not None and run is None:
-        return _Tip(mine.last, mine.hash, mine.node, None)
+    known: dict[str, RunKey] = connection.info.setdefault(KEYS, {})
+    if mine is not None and (run is None or run in known):
+        return _Tip(mine.last, mine.hash, mine.node, known[run] if run else None)
     last = (_LAST if run is None else _LAST_AND_KEY).run(connection, {"run": run}).first()
-    if last is not None:
-        return _Tip(last.sequence, last.hash, last.node, last.secret)
-    return _Tip(0, GENESIS, "", _KEY.run(connection, {"run": run}).scalar() if run else None)
-
-
-def _entry(sequence: int, run: str, kind: str, body: str, previous: str) -> AuditRow:
-    at = time.time()
-    return AuditRow(
-        sequence, run, at, kind, body, previous,
-        entry_hash(sequence, run, at, kind, body, previous),
-    )  # fmt: skip
+    if run is not None:
+        found = _KEY.run(connection, {"run": run}).scalar() if last is None else last.secret
+        known[run] = vault.key_of(connection, run, found)
+    key = known[run] if run else None
+    return (
+        _Tip(0, GENESIS, "", key)
+        if last is None
+        else _Tip(last.sequence, last.hash, last.node, key)
+    )
 
 
 def _spelt(value: JsonValue) -> JsonValue:
@@ -177,14 +177,13 @@ def _spelt(value: JsonValue) -> JsonValue:
     return value
 
 
-def _node(connection: Connection, row: AuditRow, last: str) -> str:
+def _node(connection: Connection, sequence: int, leaf: bytes, last: str) -> str:
     """The hash of the largest whole subtree of the Merkle tree that ends with the entry."""
-    leaf = merkle.leaf_hash(entry_line(row).encode())
-    places = merkle.needed(row.sequence)
+    places = merkle.needed(sequence)
     if not places:
         return leaf.hex()
-    nodes = {row.sequence - 1: bytes.fromhex(last)} | read_nodes(connection, places[1:])
-    return merkle.node_at(row.sequence, leaf, nodes.__getitem__).hex()
+    nodes = {sequence - 1: bytes.fromhex(last)} | read_nodes(connection, places[1:])
+    return merkle.node_at(sequence, leaf, nodes.__getitem__).hex()
 
 
 def read_nodes(connection: Connection, places: list[int]) -> dict[int, bytes]:
@@ -215,11 +214,11 @@ def _nodes(count: int) -> Prepared:
     return Prepared(select(audit.c.sequence, audit.c.node).where(which))
 
 
-def _remember(connection: Connection, row: AuditRow, node: str) -> None:
+def _remember(connection: Connection, row: AuditRow) -> None:
     """Let whoever ends the transaction, or appends more to it, know what is new."""
     before: Written | None = connection.info.get(WRITTEN)
     first, kinds = (before.first, before.kinds) if before else (row.sequence, frozenset[str]())
-    now = Written(first, row.sequence, kinds | {row.kind}, row.hash, node)
+    now = Written(first, row.sequence, kinds | {row.kind}, row.hash, row.node)
     connection.info[WRITTEN] = now
 
 

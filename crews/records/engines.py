@@ -40,6 +40,7 @@ class SharedEngine:
 
     engine: Engine
     eye: Eye
+    pen: Pen
     _users: int = 0
     _lock: RLock = field(default_factory=RLock)
 
@@ -55,6 +56,7 @@ class SharedEngine:
             last = not self._users
         if last:
             self.eye.close()
+            self.pen.close()
             self.engine.dispose()
 
 
@@ -100,6 +102,37 @@ class Eye:
             self._connection = None
 
 
+class Pen:
+    """Keeps the connection of who has written for who writes next: they come one after the other."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keeps = isinstance(engine.pool, QueuePool)
+        self._lock = RLock()
+        self._connection: Connection | None = None
+
+    def take(self) -> Connection:
+        """A connection without a transaction."""
+        with self._lock:
+            kept, self._connection = self._connection, None
+        return kept or self._engine.connect()
+
+    def keep(self, connection: Connection) -> None:
+        """Take it back, once its transaction has been committed."""
+        with self._lock:
+            if self._keeps and self._connection is None:
+                self._connection = connection
+                return
+        close(connection)
+
+    def close(self) -> None:
+        """Give the connection back to the engine."""
+        with self._lock:
+            kept, self._connection = self._connection, None
+        if kept is not None:
+            close(kept)
+
+
 def close(connection: Connection) -> None:
     """Roll back what is not committed; a connection that cannot even do that is thrown away."""
     try:
@@ -141,7 +174,7 @@ def _kept_engine(parsed: URL, patience: float, *identity: int) -> SharedEngine:
 
 
 def _shared(engine: Engine) -> SharedEngine:
-    return SharedEngine(engine, Eye(engine))
+    return SharedEngine(engine, Eye(engine), Pen(engine))
 
 
 def _make_engine(parsed: URL, patience: float) -> Engine:

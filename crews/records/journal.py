@@ -170,15 +170,17 @@ class Journal:
             audit.append(connection, self.run, "compacted", body)
 
     def end_thread(
-        self, path: str, handover: HandOver, *, flags: Sequence[str] = (), hash_after: str = ""
-    ) -> None:
-        """Write down a thread's hand-over; `flags` is what code found wrong with it."""
+        self, path: str, handover: HandOver, *, flags: Sequence[str] = (), hash_after: str = "",
+        worked: tuple[float, float] = (0.0, 0.0),
+    ) -> None:  # fmt: skip
+        """Write down a thread's hand-over; `flags` is what code found wrong with it, `worked` as for a turn."""
         with self.writing() as connection:
             now = {
                 "state": "done", "handover": handover.model_dump_json(), "flags": dump(list(flags)),
                 "hash_after": hash_after, "ended_at": time.time(),
             }  # fmt: skip
             prepared.SET_THREAD.run(connection, {**self._at(path), **now})
+            count_work(connection, self.run, path, worked)
             steps.note_handover(connection, self.run, path, handover, flags, hash_after)
 
     def add_working_time(self, path: str, worked: tuple[float, float]) -> None:

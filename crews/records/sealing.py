@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select
 
 from crews.records import audit, copies, merkle
-from crews.records.audit import WRITTEN, Written
+from crews.records.audit import Written
 from crews.records.signing import PublicKey, SigningKey, signing_key
-from crews.records.store import Store, open_store
+from crews.records.store import WRITTEN, Store, open_store
 from crews.records.tables import audit_keys, checkpoints, meta
 from crews.safety.own_secrets import outward_redactor
 from crews.settings import Settings

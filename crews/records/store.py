@@ -47,6 +47,9 @@ LOCKED = 15
 """Seconds after which Postgres gives a wait for a lock up; longer than `FROZEN`, which frees it."""
 OUTWARD = "crews_outward"
 """Name under which a connection knows what takes personal data out of the audit log's words."""
+WRITTEN, KEYS = "crews_audit", "crews_vault_keys"
+"""Names under which a connection remembers what its transaction has appended to the audit log, and runs' keys."""
+OF_A_TRANSACTION = (WRITTEN, KEYS)
 Sealing = Callable[[Connection], None]
 
 
@@ -66,7 +69,7 @@ class Store:
         )  # once, however often it is called
         self._give_back.atexit = False
         self.engine = engine = shared.engine
-        self._eye = shared.eye
+        self._eye, self._pen = shared.eye, shared.pen
         self.sealing = sealing
         self.outward = outward
         self._writers, self._readers = (Outage(engine.url, patience) for _ in range(2))
@@ -82,11 +85,12 @@ class Store:
                 where that one is `transient`, the commit may have been done all the same.
         """
         connection = self._writers.bridge(self._begun)
-        with self._given_back(connection):
+        with self._unusable_as_ours(connection):
             yield connection
             if self.sealing is not None:
                 self.sealing(connection)
             connection.commit()
+        self._pen.keep(connection)
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -96,8 +100,9 @@ class Store:
             StoreError: as for `writing`.
         """
         connection = self._readers.bridge(self._looking)
-        with self._given_back(connection):
+        with self._unusable_as_ours(connection):
             yield connection
+        close(connection)
 
     def look(self, statement: Prepared, given: Values) -> Found:
         """What one statement finds: alone it sees one state of the journal, and needs no transaction.
@@ -129,11 +134,10 @@ class Store:
 
     def _begun(self) -> Connection:
         """A transaction that has the write lock."""
-        connection = self.engine.connect()
+        connection = self._pen.take()
         try:
-            connection.info.pop(
-                "crews_audit", None
-            )  # what a transaction had appended that was rolled back
+            for name in OF_A_TRANSACTION:  # of one that was rolled back
+                connection.info.pop(name, None)
             connection.info[OUTWARD] = self.outward  # another store may share the connection
             connection.begin()  # SQLite's BEGIN IMMEDIATE takes the lock
             if connection.dialect.name == "postgresql":
@@ -181,13 +185,15 @@ class Store:
             close(connection)
 
     @contextmanager
-    def _given_back(self, connection: Connection) -> Generator[None]:
+    def _unusable_as_ours(self, connection: Connection) -> Generator[None]:
+        """Whatever goes wrong ends the connection."""
         try:
             yield
-        except DBAPIError as error:
-            raise unusable(error, self.engine.url) from error
-        finally:
+        except BaseException as error:
             close(connection)
+            if isinstance(error, DBAPIError):
+                raise unusable(error, self.engine.url) from error
+            raise
 
 
 def open_store(

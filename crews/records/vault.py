@@ -16,13 +16,14 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, delete, insert, select, update
 
 from crews.errors import StoreError
 from crews.records.statement import Prepared
-from crews.records.store import Store, dump
+from crews.records.store import KEYS, Store, dump
 from crews.records.tables import payloads, vault_keys
 
 Contents = Mapping[str, JsonValue]
@@ -76,11 +77,16 @@ class RunKey:
         return json.loads(text)
 
     def _part(self, use: str) -> bytes:
-        """One key for each use, all from the one that is kept."""
-        return hmac.digest(base64.b64decode(self.secret), f"crews vault {use}".encode(), "sha256")
+        return _derived(self.secret, use)
 
     def _place(self, sequence: int) -> bytes:
         return f"{self.run}\0{sequence}".encode()
+
+
+@lru_cache(maxsize=128)
+def _derived(secret: str, use: str) -> bytes:
+    """One key for each use, all from the one that is kept."""
+    return hmac.digest(base64.b64decode(secret), f"crews vault {use}".encode(), "sha256")
 
 
 def key_of(connection: Connection, run: str, found: str | None) -> RunKey:
@@ -100,6 +106,7 @@ def put(connection: Connection, key: RunKey, sequence: int, contents: Contents) 
 
 def erase(connection: Connection, run: str) -> int:
     """Throw a run's key and its sealed contents away; returns how many entries lose theirs."""
+    connection.info.pop(KEYS, None)  # what comes after it in the transaction has no key
     gone = connection.execute(delete(payloads).where(payloads.c.run == run)).rowcount
     values = {"secret": "", "erased_at": time.time()}
     mine = vault_keys.c.run == run

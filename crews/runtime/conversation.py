@@ -98,6 +98,13 @@ class Conversation:
         self.messages.append(message)
         self.texts.append(dump(message))
 
+    def newest_text(self) -> str:
+        """What the model last said in words."""
+        for message in reversed(self.messages):
+            if message["role"] == "assistant" and (text := text_of(message["content"])):
+                return text
+        return ""
+
     def estimate_anew(self) -> None:
         """Count every byte again: what the last request read says nothing after a compaction."""
         self.seen_tokens = 0
@@ -117,6 +124,11 @@ class Conversation:
         if by_one_model and self.seen_tokens:  # the framing is in what was seen
             return self.seen_tokens + self.unseen_bytes + (FRAMING if forced else 1)
         return self.all_bytes + FRAMING
+
+
+def text_of(blocks: Sequence[Block]) -> str:
+    """What is said in words."""
+    return "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text")
 
 
 def sendable(content: list[Block]) -> list[Block]:

@@ -62,6 +62,7 @@ class HandOverTool(Tool[HandOverArgs]):
     name = "hand_over"
     description = "End your work: what was done and found, what shows it, how sure you are."
     effect = "read"
+    inner = True
     declared = ENGINES_OWN
     args = HandOverArgs
     ends_thread = True
@@ -166,6 +167,7 @@ class BriefTool(Tool[BriefArgs]):
     name = "brief"
     description = "End your work: brief the human who must decide."
     effect = "read"
+    inner = True
     declared = ENGINES_OWN
     args = BriefArgs
     ends_thread = True

@@ -19,7 +19,7 @@ from crews.records.rows import CallRow, HandOver, ThreadRow, TurnRow
 from crews.records.store import dump
 from crews.runtime import metering, prompts
 from crews.runtime.answers import REFUSED, usable
-from crews.runtime.conversation import KEPT_TURNS, Conversation
+from crews.runtime.conversation import KEPT_TURNS, Conversation, text_of
 from crews.runtime.flags import flags_of
 from crews.runtime.knowing import Knowledge
 from crews.runtime.models import Block, ModelAnswer, ModelRequest
@@ -60,9 +60,10 @@ class Loop:
         with clock.working(path):
             try:
                 return await self._work(talk)
-            finally:
+            except BaseException:
                 with clock.writing(path) as worked:
                     self.scene.journal.add_working_time(path, worked)
+                raise
 
     async def _work(self, talk: Conversation) -> HandOver:
         known = Knowledge(self.scene, self.thread, self.tools)
@@ -248,7 +249,7 @@ class Loop:
         if outcome is not None:
             return outcome
         if not self.ending and not talk.calls and talk.last is not None:
-            return HandOver(summary=_text(talk.last.content))
+            return HandOver(summary=text_of(talk.last.content))
         talk.add_results(done)
         known.learn(done)
         return None
@@ -286,7 +287,7 @@ class Loop:
         """A thread that was told to end and did not is ended by the engine."""
         most = turns_allowed(self.scene.level(self.agent)) if not self.ending else None
         if most is not None and talk.turns >= most:
-            return HandOver(summary=_newest_text(talk))
+            return HandOver(summary=talk.newest_text())
         if talk.turns < self.agent.max_iter + GRACE_TURNS:
             return None
         return self._cut_off(talk)
@@ -294,14 +295,15 @@ class Loop:
     def _cut_off(self, talk: Conversation) -> HandOver:
         """The hand-over that the engine makes for an agent that made none; of a quarantined one, not a word."""
         head = f"[ended by the engine after {talk.turns} turns without a hand-over]"
-        said = "" if self.thread.grant.returns else _newest_text(talk)
+        said = "" if self.thread.grant.returns else talk.newest_text()
         return HandOver(summary=f"{head}\n{said}")
 
     def _end(self, outcome: HandOver) -> HandOver:
         journal, path = self.scene.journal, self.thread.path
         after = self.scene.workspace.tree_hash()
         flags = flags_of(outcome, journal.calls(path), self.tools, self.ending)
-        journal.end_thread(path, outcome, flags=flags, hash_after=after)
+        with self.scene.clock.writing(path) as worked:
+            journal.end_thread(path, outcome, flags=flags, hash_after=after, worked=worked)
         self._tell("thread_ended", state="done", text=self._in_a_line(outcome))
         return outcome
 
@@ -335,16 +337,4 @@ def grouped(calls: Sequence[CallRow], tools: Mapping[str, AnyTool]) -> list[list
 
 
 def _said(answer: ModelAnswer) -> str:
-    return _text(answer.blocks).strip().partition("\n")[0][:200]
-
-
-def _text(blocks: Sequence[Block]) -> str:
-    return "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text")
-
-
-def _newest_text(talk: Conversation) -> str:
-    """What the model last said in words."""
-    for message in reversed(talk.messages):
-        if message["role"] == "assistant" and (text := _text(message["content"])):
-            return text
-    return ""
+    return text_of(answer.blocks).strip().partition("\n")[0][:200]

@@ -125,6 +125,7 @@ class PlanTool(Tool[PlanArgs]):
     name = "plan"
     description = "Lay out the work in steps, each for one agent. A new plan replaces the old one."
     effect = "read"
+    inner = True
     declared = ENGINES_OWN
     args = PlanArgs
     review_kind = "plan"

@@ -35,6 +35,7 @@ class ReturnTool(Tool[Any]):
     name = "return_values"
     description = "End your work: return the values that were asked for. null: it is not there."
     effect = "read"
+    inner = True
     declared = ENGINES_OWN
     ends_thread = True
 

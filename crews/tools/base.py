@@ -113,6 +113,9 @@ class Tool(ABC, Generic[A]):
     """Roles of its arguments, and whose words its result is."""
     repeatable: ClassVar[bool] = False
     """True: a call that was interrupted may simply run again (every `read` may)."""
+    inner: ClassVar[bool] = False
+    """True, of a `read`: it only looks, within this process, so that nobody can notice it but the agent that is told
+    the result. Its beginning is written down together with its end."""
     keyed: ClassVar[bool] = False
     """True: it hands `context.key` to whoever does the work, who does it once for a key, however often it is
     asked. An interrupted call then runs again under the same key, and no human is asked what happened."""

@@ -34,6 +34,7 @@ class ListFiles(Tool[ListFilesArgs]):
         "List the files beneath a folder. What .gitignore names is left out."
     )
     effect = "read"
+    inner = True
     declared = Declared({"path": "target", "pattern": "content", "limit": "content"}, "workspace")
     args = ListFilesArgs
     repeatable: ClassVar[bool] = True
@@ -70,6 +71,7 @@ class ReadFile(Tool[ReadFileArgs]):
         "Read a text file. Before each line stand its number and a tab, which are not in the file."
     )
     effect = "read"
+    inner = True
     declared = Declared({"path": "target", "start": "content", "lines": "content"}, "workspace")
     args = ReadFileArgs
     repeatable: ClassVar[bool] = True

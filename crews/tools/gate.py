@@ -1,7 +1,8 @@
 """May this call happen, and has it? The only place from which a tool is run; it fails closed.
 
 A call moves: proposed -> (waiting) -> started -> done | failed | denied | unknown. Each state is committed
-before the next thing happens, so that a new owner of the run goes on at the exact call.
+before the next thing happens, so that a new owner of the run goes on at the exact call. An `inner` look is no thing
+that happens: nobody learns of it before it is committed as a whole.
 
 What has no key happens at most once: a call that a dead owner had started goes to a human, unless it can be
 seen, or does not matter, whether it happened. A `keyed` tool is simply run again, under the same key.
@@ -35,9 +36,9 @@ from crews.records.store import dump
 from crews.safety.action import Action, Verdict
 from crews.teams.spec import PolicySpec
 from crews.tools import asking, evidence, standing
-from crews.tools.base import NeedsReview, ToolError, ToolResult
+from crews.tools.base import Args, NeedsReview, ToolError, ToolResult
 from crews.tools.judging import REPEATED, action_of, heard_as, too_often, verdict_on
-from crews.tools.recording import CallLog
+from crews.tools.recording import NOTHING, Beginning, CallLog
 from crews.tools.seat import AnyTool, Seat
 
 __all__ = ["AnyTool", "Gate", "Opener", "Seat"]
@@ -108,7 +109,9 @@ class Gate(CallLog):
             reason = f"{review.decided_by} approved this for the whole run (review {review.id})."
             allowed = replace(verdict, ruling="allow", reason=reason, role="", roles=(), asking=())
             self._check_owner(call, tool)
-            return self.allowed(call, seat, tool, allowed, action, review.id)
+            return self.begun(
+                call, seat, tool, self.allowed(call, seat, tool, allowed, action, review.id)
+            )
         if verdict.ruling == "deny":
             call = self.ruled(call, seat, verdict, action=action)
             return self.denied(call, seat, verdict)
@@ -122,7 +125,10 @@ class Gate(CallLog):
             call = self.ruled(call, seat, verdict, action=action)
             await self._ask(call, seat, question)
         self._check_owner(call, tool)
-        return self.allowed(call, seat, tool, verdict, action)
+        beginning = self.allowed(call, seat, tool, verdict, action)
+        if tool.inner and action.effect == "read":
+            return await self._look(call, seat, tool, args, beginning)
+        return self.begun(call, seat, tool, beginning)
 
     def _standing(self, action: Action, verdict: Verdict) -> ReviewRow | None:
         """The approval for the whole run under which this action falls."""
@@ -254,23 +260,37 @@ class Gate(CallLog):
             return None
         return review
 
+    async def _look(
+        self, call: CallRow, seat: Seat, tool: AnyTool, args: Args, beginning: Beginning
+    ) -> CallRow:
+        """Run a tool of which only the agent learns, and that from the journal: beginning and end are one step.
+
+        Until that is written the call is as it was proposed, and a new owner takes it up from there.
+        """
+        now = replace(call, **beginning.values, epoch=self.journal.epoch)
+        self.tell_of(now, seat, tool, beginning)
+        try:
+            result = await _result_of(now, tool.run(args, seat.at(now)))
+        except NeedsReview as need:
+            await self._ask(self.begun(call, seat, tool, beginning), seat, need.question)
+        return self._done(now, seat, tool, result, beginning)
+
     async def _outcome(
         self, call: CallRow, seat: Seat, tool: AnyTool, work: Awaitable[ToolResult]
     ) -> CallRow:
         try:
-            result = await work
+            result = await _result_of(call, work)
         except NeedsReview as need:
             await self._ask(call, seat, need.question)
-        except ToolError as error:
-            result = ToolResult(str(error), is_error=True)
-        except _OF_THE_RUN:
-            raise
-        except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
-            logger.exception("tool {} broke", call.tool)
-            result = ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)
+        return self._done(call, seat, tool, result)
+
+    def _done(
+        self, call: CallRow, seat: Seat, tool: AnyTool, result: ToolResult,
+        beginning: Beginning = NOTHING,
+    ) -> CallRow:  # fmt: skip
         heard = result.heard or heard_as(seat.known, tool, call)
         state = "failed" if result.is_error else "done"
-        return self.ended(call, seat, state, result.text, heard, result.facts)
+        return self.ended(call, seat, state, result.text, heard, result.facts, beginning)
 
     async def _recover(self, call: CallRow, seat: Seat) -> CallRow:
         """A dead owner had started this call: may it run again, or must a human say what happened?"""
@@ -289,3 +309,16 @@ class Gate(CallLog):
         return await self._ask(
             call, seat, asking.did_it_happen(call, seat, self.policy, self.redactor), "unknown"
         )
+
+
+async def _result_of(call: CallRow, work: Awaitable[ToolResult]) -> ToolResult:
+    """What a tool's work comes to; NeedsReview where a human must decide first, errors of the run as they are."""
+    try:
+        return await work
+    except ToolError as error:
+        return ToolResult(str(error), is_error=True)
+    except (NeedsReview, *_OF_THE_RUN):
+        raise
+    except Exception as error:  # noqa: BLE001 - loguru is told, and it fails closed
+        logger.exception("tool {} broke", call.tool)
+        return ToolResult(f"The tool broke: {type(error).__name__}: {error}", is_error=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
@@ -23,6 +23,21 @@ from crews.tools.seat import AnyTool, Seat
 
 MASKED = "[secret]"
 """What the audit log holds of an argument whose role is `secret`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What there is to write of a call whose effect is about to happen."""
+
+    steps: tuple[Step, ...]
+    values: Mapping[str, Any]
+    """Columns of the call."""
+    line: str
+    """What it does, in one line of text."""
+
+
+NOTHING = Beginning((), {}, "")
+"""All of it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,36 +95,45 @@ class CallLog:
     def allowed(
         self, call: CallRow, seat: Seat, tool: AnyTool, verdict: Verdict, action: Action,
         standing: str = "",
-    ) -> CallRow:  # fmt: skip
+    ) -> Beginning:  # fmt: skip
         """Policy has allowed it, and its effect is about to happen: two entries of one transaction."""
         step = self._ruling(call, seat, verdict, standing, action)
-        return self._begun(call, seat, tool, action, (step,), ruling(verdict))
+        return self._beginning(call, seat, tool, action, step, **ruling(verdict))
 
     def started(
         self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None = None
     ) -> CallRow:
         """The effect is about to happen; `action`: what it will do, where that was judged just now."""
-        return self._begun(call, seat, tool, action, (), {})
+        return self.begun(call, seat, tool, self._beginning(call, seat, tool, action))
 
-    def _begun(
-        self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None,
-        before: tuple[Step, ...], values: dict[str, str],
-    ) -> CallRow:  # fmt: skip
-        call = self.journal.set_call(
-            call,
-            *before,
-            _beginning(call, seat, tool),
-            **values,
-            state="started",
-            started_at=time.time(),
-            # A human may have edited them; what is kept is what happens.
-            arguments=call.arguments,
-            expected=evidence.expected(action) if action else call.expected,
-        )
-        if not tool.ends_thread:  # that the thread ends is told by the thread
-            label = self.redactor.text(evidence.label(action)) if action else ""
-            self.on_call(call, seat.agent, label)
+    def begun(self, call: CallRow, seat: Seat, tool: AnyTool, beginning: Beginning) -> CallRow:
+        """Write a beginning down, before the effect."""
+        call = self.journal.set_call(call, *beginning.steps, **beginning.values)
+        self.tell_of(call, seat, tool, beginning)
         return call
+
+    def tell_of(self, call: CallRow, seat: Seat, tool: AnyTool, beginning: Beginning) -> None:
+        """Tell that a call begins; that a thread ends is told by the thread."""
+        if not tool.ends_thread:
+            self.on_call(call, seat.agent, beginning.line)
+
+    def _beginning(
+        self, call: CallRow, seat: Seat, tool: AnyTool, action: Action | None, *before: Step,
+        **values: str,
+    ) -> Beginning:  # fmt: skip
+        told = action and not tool.ends_thread
+        return Beginning(
+            (*before, _start(call, seat, tool)),
+            {
+                **values,
+                "state": "started",
+                "started_at": time.time(),
+                # A human may have edited them; what is kept is what happens.
+                "arguments": call.arguments,
+                "expected": evidence.expected(action) if action else call.expected,
+            },
+            self.redactor.text(evidence.label(action)) if told and action else "",
+        )
 
     def ended(
         self,
@@ -119,8 +143,19 @@ class CallLog:
         text: str,
         heard: str = "trusted",
         facts: Mapping[str, list[str]] | None = None,
+        beginning: Beginning = NOTHING,
     ) -> CallRow:
-        """The call has come to its end; `text` is what the model is told, and `heard` whose words it is."""
+        """The call has come to its end.
+
+        Args:
+            call: The call.
+            seat: Who made it.
+            state: How it ended.
+            text: What the model is told.
+            heard: Whose words that is.
+            facts: What else the audit log is told.
+            beginning: What is not written of its beginning yet; it stands before the end, and with it.
+        """
         text = shortened(evidence.edit_note(call, self.journal.store) + text, self.redactor.text)
         shown, whole = clip(text, call)
         more: dict[str, JsonValue] = {
@@ -129,23 +164,27 @@ class CallLog:
         }
         call = self.journal.set_call(
             call,
+            *beginning.steps,
             Step(
                 "effect_ended" if state != "denied" else "refused",
                 {"agent": seat.agent, "state": state, **more},
                 keyed={"result": evidence.digest(text)},
             ),
-            state=state,
-            result=shown,
-            whole_result=whole,
-            is_error=state != "done",
-            label=heard,
-            ended_at=time.time(),
+            **{
+                **beginning.values,
+                "state": state,
+                "result": shown,
+                "whole_result": whole,
+                "is_error": state != "done",
+                "label": heard,
+                "ended_at": time.time(),
+            },
         )
         self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
         return call
 
 
-def _beginning(call: CallRow, seat: Seat, tool: AnyTool) -> Step:
+def _start(call: CallRow, seat: Seat, tool: AnyTool) -> Step:
     sandbox = seat.context.sandbox if call.effect == "execute" else None
     body: dict[str, JsonValue] = {
         "agent": seat.agent,

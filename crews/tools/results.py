@@ -34,6 +34,7 @@ class ReadResult(Tool[ReadResultArgs]):
     name = "read_result"
     description = "Read on in an earlier result of yours that was clipped."
     effect = "read"
+    inner = True
     declared = ENGINES_OWN
     args = ReadResultArgs
 

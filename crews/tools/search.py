@@ -62,6 +62,7 @@ class Search(Tool[SearchArgs]):
         "very long lines."
     )
     effect = "read"
+    inner = True
     declared = Declared(
         {
             "path": "target",

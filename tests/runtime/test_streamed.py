@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from anthropic import AsyncAnthropic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crews.errors import ModelError
@@ -61,7 +61,7 @@ def block(place: int, start: Event, *deltas: Event) -> list[Event]:
 
 def call(place: int, name: str, *pieces: str) -> list[Event]:
     """The events of a tool call whose arguments come in these pieces."""
-    start = {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}}
+    start: Event = {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}}
     deltas = ({"type": "input_json_delta", "partial_json": piece} for piece in pieces)
     return block(place, start, *deltas)
 
@@ -90,6 +90,7 @@ def by_the_sdk(events: Sequence[Event]) -> list[Event]:
     return asyncio.run(ask())
 
 
+@settings(deadline=None)  # the SDK is loaded by the first of them
 @given(
     said=st.lists(TEXTS, max_size=3),
     thought=st.lists(TEXTS, max_size=3),
