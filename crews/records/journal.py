@@ -131,6 +131,11 @@ class Journal:
         with self.writing() as connection:
             audit.append(connection, self.run, kind, body)
 
+    def told_to_finish(self, path: str) -> tuple[bool, bool]:
+        """Was a thread told to finish with what there is; was the whole run, by an answer at one of its walls?"""
+        own, whole = self.store.look(prepared.FINISHING, self._at(path)).one()
+        return bool(own), bool(whole)
+
     def calls_left(self, path: str) -> int | None:
         """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
         found = self.store.look(prepared.CALLS_TAKEN, self._at(path)).one()

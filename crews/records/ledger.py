@@ -16,8 +16,7 @@ from sqlalchemy import Connection, func, select
 from crews.records import days, prepared, reservations
 from crews.records.journal import Journal, count_work
 from crews.records.reservations import Held, Key
-from crews.records.rows import RunRow, ThreadRow, dollars, row_as
-from crews.records.runs import run_in
+from crews.records.rows import Budget, RunRow, ThreadRow, dollars
 from crews.records.tables import spend
 from crews.records.workers import alive, clock
 from crews.safety.budget import Breach, Spent, breach
@@ -42,6 +41,8 @@ class Asked:
     """Which model is asked first; empty: none is, a tape answers."""
     worked: tuple[float, float] = (0.0, 0.0)
     """Seconds of work that are in no row yet: of the run, of the thread. They are written down."""
+    unwritten: tuple[float, float] = (0.0, 0.0)
+    """The same, which the next answer brings into the rows."""
     over: bool = False
     """A human has decided about the wall: the thread may still say how far it has come."""
 
@@ -99,26 +100,26 @@ def _wall(
     connection: Connection, journal: Journal, asked: Asked, daily: Decimal | None, now: float
 ) -> Wall | Full | None:
     """The first limit that the request would pass: the run's, the thread's, the team's."""
-    run = journal.run
-    whole = run_in(connection, run)
-    mine = {"b_run": run, "b_path": asked.path}
-    thread = row_as(ThreadRow, prepared.THREAD.run(connection, mine).one())
-    held = reservations.held(connection, run)
-    if found := _in_row("run", whole, held, asked.wanted):
+    mine = {"b_run": journal.run, "b_path": asked.path}
+    team, *taken = prepared.BUDGETS.run(connection, mine).one()
+    held = reservations.held(connection, journal.run)
+    run, thread = Budget(*taken[: len(taken) // 2]), Budget(*taken[len(taken) // 2 :])
+    later = [Spent(wall_seconds=seconds) for seconds in asked.unwritten]
+    if found := _in_row("run", run, later[0], held, asked.wanted):
         return found
     own = [h for h in held if h.path == asked.path]
-    if found := _in_row("thread", thread, own, asked.wanted):
+    if found := _in_row("thread", thread, later[1], own, asked.wanted):
         return found
     if daily is None or not asked.model:
         return None
-    return _day_wall(connection, whole.team_name, daily, asked, now)
+    return _day_wall(connection, str(team), daily, asked, now)
 
 
 def _in_row(
-    scope: Scope, row: RunRow | ThreadRow, held: Sequence[Held], wanted: Spent
+    scope: Scope, row: Budget, unwritten: Spent, held: Sequence[Held], wanted: Spent
 ) -> Wall | Full | None:
     """The limit of a run or a thread that is passed."""
-    spent = total(row)
+    spent = total(row) + unwritten
     committed = sum((h.amount for h in held), spent)
     if (found := breach(row.walls, committed, wanted)) is None:
         return None
@@ -182,7 +183,7 @@ def _count(connection: Connection, which: object) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def total(row: RunRow | ThreadRow) -> Spent:
+def total(row: RunRow | ThreadRow | Budget) -> Spent:
     """What a run or a thread has taken so far."""
     return Spent(
         tokens=row.tokens,

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from crews.records.statement import Prepared
-from crews.records.tables import calls, runs, spend, threads, turns
+from crews.records.tables import calls, reviews, runs, spend, threads, turns
 
 _RUN, _PATH = bindparam("b_run", type_=String), bindparam("b_path", type_=String)
 _TURN, _PLACE, _EPOCH = (
@@ -43,6 +43,33 @@ TOTALS = Prepared(select(runs.c.tokens, runs.c.money).where(_THIS_RUN))
 STOP_ASKED = Prepared(select(runs.c.stop_asked).where(_THIS_RUN))
 SET_RUN = Prepared(update(runs).where(_THIS_RUN))
 
+_BUDGET = ("limits", "tokens", "money", "money_known", "working_seconds", "turns", "calls")
+BUDGETS = Prepared(
+    select(
+        runs.c.team_name,
+        *(runs.c[name].label(f"run_{name}") for name in _BUDGET),
+        *(threads.c[name] for name in _BUDGET),
+    )
+    .join(threads, threads.c.run == runs.c.id)
+    .where(_THIS_THREAD)
+)
+"""What a run, and one of its threads, may take and has taken."""
+FINISHING = Prepared(
+    select(
+        threads.c.finish_now,
+        select(reviews.c.id)
+        .where(
+            reviews.c.run == _RUN,
+            reviews.c.kind == "budget",
+            reviews.c.state == "decided",
+            reviews.c.decision == "reject",
+            reviews.c.address.like("run#%") | reviews.c.address.like("team#%"),
+        )
+        .exists()
+        .label("all"),
+    ).where(_THIS_THREAD)
+)
+"""Was the thread told to finish; was the whole run?"""
 CALLS_TAKEN = Prepared(
     select(runs.c.limits, runs.c.calls, threads.c.limits, threads.c.calls)
     .join(threads, threads.c.run == runs.c.id)

@@ -122,6 +122,24 @@ class RunRow:
         return read(Limits, self.limits)
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run or a thread may take, and has taken; as in their rows."""
+
+    limits: str
+    tokens: int
+    money: int
+    money_known: bool
+    working_seconds: float
+    turns: int
+    calls: int
+
+    @property
+    def walls(self) -> Limits:
+        """The limits, with every extension that was granted."""
+        return read(Limits, self.limits)
+
+
 class ReturnField(BaseModel):
     """One value that a quarantined reader returns."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.dml import UpdateBase
     from sqlalchemy.types import TypeEngine
 
-T = TypeVar("T")
 Values = Mapping[str, Any]
 Convert = Callable[[Any], Any]
 _FLOAT8 = 701
@@ -79,12 +78,20 @@ class Prepared:
             DBAPIError: as SQLAlchemy's own execution does.
         """
         ready = self.on(connection.dialect, given)
-        return _guarded(connection, ready, lambda driver: ready.run(driver, given))
+        driver = cast("DBAPIConnection", connection.connection.dbapi_connection)
+        try:
+            return ready.run(driver, given)
+        except _errors(connection.dialect) as error:
+            raise _as_sqlalchemy(error, connection, ready) from error
 
     def run_all(self, connection: Connection, given: Sequence[Values]) -> None:
         """Execute it for each of the rows, which have the same names; DBAPIError as in `run`."""
         ready = self.on(connection.dialect, given[0])
-        _guarded(connection, ready, lambda driver: ready.run_all(driver, given))
+        driver = cast("DBAPIConnection", connection.connection.dbapi_connection)
+        try:
+            ready.run_all(driver, given)
+        except _errors(connection.dialect) as error:
+            raise _as_sqlalchemy(error, connection, ready) from error
 
     def on(self, dialect: Dialect, given: Values) -> _Ready:
         """The statement as this database takes it."""
@@ -144,24 +151,21 @@ class _Ready:
         ]
 
 
-def _guarded(connection: Connection, ready: _Ready, work: Callable[[DBAPIConnection], T]) -> T:
-    """What the work comes to; an error of the driver as SQLAlchemy raises it.
+def _errors(dialect: Dialect) -> type[Exception]:
+    """Of the driver."""
+    return cast("Any", dialect).loaded_dbapi.Error
 
-    Raises:
-        DBAPIError: a connection that is lost is not used again.
-    """
-    driver = cast("DBAPIConnection", connection.connection.dbapi_connection)
+
+def _as_sqlalchemy(error: Exception, connection: Connection, ready: _Ready) -> BaseException:
+    """An error of the driver as SQLAlchemy raises it; a connection that is lost is not used again."""
     dialect = connection.dialect
-    try:
-        return work(driver)
-    except cast("Any", dialect).loaded_dbapi.Error as error:
-        lost = dialect.is_disconnect(error, driver, None)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            ready.sql, None, error, cast("Any", dialect).loaded_dbapi.Error,
-            connection_invalidated=lost, dialect=dialect,
-        ) from error  # fmt: skip
+    driver = cast("DBAPIConnection", connection.connection.dbapi_connection)
+    lost = dialect.is_disconnect(cast("Any", error), driver, None)
+    if lost:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        ready.sql, None, error, _errors(dialect), connection_invalidated=lost, dialect=dialect
+    )
 
 
 def _compiled(

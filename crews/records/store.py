@@ -283,11 +283,14 @@ def _prepare(connection: Connection) -> None:
         connection.execute(update(tables.meta).where(tables.meta.c.name == "schema").values(now))
 
 
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def dump(value: BaseModel | JsonValue | dict[str, Any] | list[Any] | tuple[Any, ...]) -> str:
     """JSON text with sorted keys and no spaces: the one form in which the journal keeps values."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _WRITER.encode(value)
     if text.isascii() or _is_unicode(text):
         return text
     # Half a surrogate pair cannot be written as UTF-8, but its escape can, and says the same.

@@ -25,6 +25,8 @@ from crews.safety.budget import Spent
 from crews.teams.spec import AgentSpec
 
 NO_LIMIT = 1_000_000
+WORTH_A_ROW = 1.0
+"""Seconds of work that are written down at once; less goes with the next answer, unless this process dies before."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 """Seconds between two looks for room."""
 
@@ -124,6 +126,9 @@ def _pauses() -> Generator[float]:
 
 def _reserve(scene: Scene, asked: Asked) -> Wall | Full | None:
     around = Around(scene.team.policy.daily.money, scene.settings.models.get(asked.model))
+    unwritten = scene.clock.unwritten(), scene.clock.unwritten(asked.path)
+    if max(unwritten) < WORTH_A_ROW:
+        return ledger.reserve(scene.journal, replace(asked, unwritten=unwritten), around)
     with scene.clock.writing(asked.path) as worked:
         return ledger.reserve(scene.journal, replace(asked, worked=worked), around)
 

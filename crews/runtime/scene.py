@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from loguru import logger
 
-from crews.records.events import Event, EventKind, Listener
+from crews.records.events import Event, EventKind, Listener, silent
 from crews.records.journal import Journal
 from crews.records.rows import RunOptions, RunRow, ThreadRow, dollars
 from crews.runtime.clock import Clock
@@ -55,6 +55,8 @@ class Scene:
 
     def emit(self, kind: EventKind, **values: object) -> None:
         """Tell the listener; a listener that breaks stops nothing."""
+        if self.listener is silent:
+            return
         told: dict[str, int] = {}
         if kind in _WITH_TOTALS:
             told["run_tokens"], told["run_money"] = self.journal.totals()

@@ -33,14 +33,10 @@ REQUESTS_BEYOND = 1 + GRACE_TURNS
 
 def finishing(scene: Scene, thread: ThreadRow) -> bool:
     """Was this thread, or the whole run, told to finish with what there is?"""
-    fresh = scene.journal.thread(thread.path)
-    if fresh is not None and fresh.finish_now:
-        return True
-    rejected = [r for r in _asked(scene) if r.state == "decided" and r.decision == "reject"]
-    if not any(r.address.startswith(("run#", "team#")) for r in rejected):
-        return False
-    scene.journal.set_thread(thread.path, finish_now=True)
-    return True
+    own, whole = scene.journal.told_to_finish(thread.path)
+    if whole and not own:
+        scene.journal.set_thread(thread.path, finish_now=True)
+    return own or whole
 
 
 def stop_at(scene: Scene, thread: ThreadRow, agent: AgentSpec, wall: Wall) -> None:

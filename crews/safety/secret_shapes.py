@@ -7,8 +7,9 @@ text without a match may hold one all the same: only known values can be removed
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,28 @@ def shaped(text: str, shapes: tuple[Shape, ...] | None = None) -> Iterator[Spot]
     if len(text) < SHORTEST:
         return
     lower = _lower(text)
-    for shape in SHAPES if shapes is None else shapes:
+    # Hardly any text holds a needle: it is looked for before anything else is.
+    near = [shape for needle, shape in _needles(shapes) if needle in lower]
+    last = None
+    for shape in near:
+        if shape is last:
+            continue  # another of its needles
+        last = shape
         group = "s" if "s" in shape.pattern.groupindex else 0
         for match in _matches(shape, text, lower):
             yield Spot(shape.name, match.start(group), match.end(group))
+
+
+def _needles(shapes: tuple[Shape, ...] | None) -> Iterable[tuple[str, Shape]]:
+    """Every needle and its shape, shape by shape."""
+    if shapes is None:
+        return _all_needles()
+    return [(needle, shape) for shape in shapes for needle in shape.needles]
+
+
+@cache
+def _all_needles() -> tuple[tuple[str, Shape], ...]:
+    return tuple(_needles(SHAPES))
 
 
 def _lower(text: str) -> str:
@@ -57,8 +76,7 @@ def _lower(text: str) -> str:
 
 def _matches(shape: Shape, text: str, lower: str) -> Iterator[re.Match[str]]:
     if not shape.at_needle:
-        if any(needle in lower for needle in shape.needles):
-            yield from shape.pattern.finditer(text)
+        yield from shape.pattern.finditer(text)
         return
     for needle in shape.needles:
         at = lower.find(needle)

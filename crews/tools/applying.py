@@ -11,7 +11,8 @@ from pathlib import Path
 from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
 from crews.tools.changeset import Change, ChangeSet, Side
-from crews.tools.paths import is_usable, opened_folder, status_of, stays_inside
+from crews.tools.links import stays_inside
+from crews.tools.paths import is_usable, opened_folder, status_of
 from crews.tools.transfer import (
     End,
     Entry,

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,8 @@ from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
 from crews.tools.gitfiles import git_files
 from crews.tools.ignore import default_rules
-from crews.tools.paths import DEEPEST, is_usable, link_target, opened_file, status_of, stays_inside
+from crews.tools.links import stays_inside
+from crews.tools.paths import DEEPEST, is_usable, link_target, opened_file, status_of
 from crews.tools.tree import MOST_FILES, FileState, Found, Mode, Unwalkable, mode_of, walk
 from crews.tools.workspace import Workspace
 
@@ -273,25 +274,43 @@ def _copy(source: Path, one: Found, base: Path, root: Path) -> CopiedFile:
             (side / one.path).symlink_to(target)
         raw = os.fsencode(target)
         return CopiedFile(sha256=hashlib.sha256(raw).hexdigest(), mode="120000", size=len(raw))
-    with opened_file(source, one.path) as (original, status):
-        _copy_content(original, base / one.path, status)
-    with opened_file(base, one.path) as (copied, status):
-        _copy_content(copied, root / one.path, status)
-        os.lseek(copied, 0, os.SEEK_SET)
-        with open(copied, "rb", closefd=False) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return CopiedFile(sha256=digest, mode=mode_of(status), size=status.st_size)
+    with (
+        opened_file(source, one.path) as (original, status),
+        _made(base / one.path, status) as kept,
+        _made(root / one.path, status) as worked_in,
+    ):
+        if _cloned(original, kept) and _cloned(kept, worked_in):
+            with open(kept, "rb", closefd=False) as file:
+                digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        else:
+            digest, size = _written(original, (kept, worked_in))
+    return CopiedFile(sha256=digest, mode=mode_of(status), size=size)
 
 
-def _copy_content(original: int, target: Path, status: os.stat_result) -> None:
-    """Write a new file with the same bytes and permissions."""
+@contextlib.contextmanager
+def _made(target: Path, like: os.stat_result) -> Generator[int]:
+    """A new, empty file with the same permissions; its owner can read it in any case."""
     made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(made, "r+b") as file:
-        if not _cloned(original, made):
-            while chunk := os.read(original, _CHUNK):
-                file.write(chunk)
-            file.flush()
-        os.fchmod(made, stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
+    try:
+        os.fchmod(made, stat.S_IMODE(like.st_mode) & 0o777 | stat.S_IRUSR)
+        yield made
+    finally:
+        os.close(made)
+
+
+def _written(original: int, targets: tuple[int, ...]) -> tuple[str, int]:
+    """Write the same bytes into each, which may hold some of them; their SHA-256, and how many they are."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := os.read(original, _CHUNK):
+        digest.update(chunk)
+        for made in targets:
+            left = memoryview(chunk)
+            while left:
+                left = left[os.pwrite(made, left, size + len(chunk) - len(left)) :]
+        size += len(chunk)
+    for made in targets:
+        os.ftruncate(made, size)
+    return digest.hexdigest(), size
 
 
 def _cloned(original: int, made: int) -> bool:

@@ -14,6 +14,7 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from pathlib import Path
 
 from crews.tools.base import ToolError
@@ -113,6 +114,7 @@ def _shown(path: str) -> str:
     return text if len(text) <= 120 else text[:100] + "..."
 
 
+@lru_cache(maxsize=8192)
 def is_usable(name: str) -> bool:
     """Can a file of this name, as found on disk, be copied and shown?"""
     try:
@@ -143,10 +145,17 @@ def opened_folder(root: Path, path: str, *, create: bool = False) -> Generator[i
 @contextlib.contextmanager
 def opened_file(root: Path, path: str) -> Generator[tuple[int, os.stat_result]]:
     """A descriptor, to read, of the regular file `path`, with what `fstat` says of it."""
-    folder, name = _split(path)
+    folder, _ = _split(path)
+    with opened_folder(root, folder) as parent, file_in(parent, path) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def file_in(parent: int, path: str) -> Generator[tuple[int, os.stat_result]]:
+    """The same, of a file whose folder is open."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with opened_folder(root, folder) as parent, _explained(path):
-        found = os.open(name, flags, dir_fd=parent)
+    with _explained(path):
+        found = os.open(_split(path)[1], flags, dir_fd=parent)
     with _closing(found):
         status = os.fstat(found)
         if stat.S_ISDIR(status.st_mode):
@@ -206,18 +215,6 @@ def link_target(root: Path, path: str) -> str:
     folder, name = _split(path)
     with opened_folder(root, folder) as parent, _explained(path):
         return os.readlink(name, dir_fd=parent)
-
-
-def stays_inside(path: str, target: str) -> bool:
-    """Does a link at `path` with this target stay beneath the root, judged by its text alone?"""
-    if target.startswith("/") or not is_usable(target):
-        return False
-    depth = path.count("/")
-    for part in target.split("/"):
-        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
-        if depth < 0:
-            return False
-    return True
 
 
 def write_bytes(

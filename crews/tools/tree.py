@@ -6,9 +6,11 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -20,6 +22,7 @@ from crews.tools.paths import (
     FileAbsent,
     NotText,
     decode,
+    file_in,
     is_usable,
     link_target,
     opened_file,
@@ -64,6 +67,7 @@ class Found:
 
 
 _Entry = tuple[str, os.stat_result]
+_Opened = Callable[[str], AbstractContextManager[tuple[int, os.stat_result]]]
 StateCache = MutableMapping[tuple[str, str], tuple[tuple[int, ...], FileState]]
 """(root, path) -> (size, times, inode and mode; state)."""
 
@@ -189,7 +193,11 @@ def state_of(root: Path, path: str, cache: StateCache | None = None) -> FileStat
 
 
 def _state(
-    root: Path, path: str, status: os.stat_result, cache: StateCache | None
+    root: Path,
+    path: str,
+    status: os.stat_result,
+    cache: StateCache | None,
+    opened: _Opened | None = None,
 ) -> FileState | None:
     try:
         if stat.S_ISLNK(status.st_mode):
@@ -200,14 +208,14 @@ def _state(
         key = _key(status)
         if cache is not None and (kept := cache.get((str(root), path))) and kept[0] == key:
             return kept[1]
-        return _hashed(root, path, cache)
+        return _hashed(root, path, cache, opened or partial(opened_file, root))
     except FileAbsent:
         return None
 
 
-def _hashed(root: Path, path: str, cache: StateCache | None) -> FileState:
+def _hashed(root: Path, path: str, cache: StateCache | None, opened: _Opened) -> FileState:
     with (
-        opened_file(root, path) as (descriptor, status),
+        opened(path) as (descriptor, status),
         open(descriptor, "rb", closefd=False) as file,
     ):
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -238,8 +246,27 @@ def states(
     root: Path, found: tuple[Found, ...], cache: StateCache | None = None
 ) -> dict[str, FileState]:
     """Path -> state of what `walk` found; special files are left out."""
-    known = ((one.path, _state(root, one.path, one.status, cache)) for one in found)
-    return {path: state for path, state in known if state is not None}
+    known: dict[str, FileState] = {}
+    for folder, ones in groupby(found, key=lambda one: one.path.rpartition("/")[0]):
+        with _Folder(root, folder) as opened:
+            for one in ones:
+                if (state := _state(root, one.path, one.status, cache, opened.file)) is not None:
+                    known[one.path] = state
+    return known
+
+
+class _Folder(ExitStack):
+    """A folder that is opened once, if any of its files is."""
+
+    def __init__(self, root: Path, folder: str) -> None:
+        super().__init__()
+        self._place = root, folder
+        self._parent: int | None = None
+
+    def file(self, path: str) -> AbstractContextManager[tuple[int, os.stat_result]]:
+        if self._parent is None:
+            self._parent = self.enter_context(opened_folder(*self._place))
+        return file_in(self._parent, path)
 
 
 def content_of(root: Path, path: str, state: FileState, limit: int = READ_LIMIT) -> bytes:

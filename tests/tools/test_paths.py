@@ -230,7 +230,7 @@ def test_what_is_not_utf8_text_is_said_to_be_so(data: bytes, why: str) -> None:
     ],
 )
 def test_where_a_link_leads_is_judged_by_its_text(path: str, target: str, inside: bool) -> None:
-    assert paths.stays_inside(path, target) is inside
+    assert stays_inside(path, target) is inside
 
 
 def _swapping(folder: Path, spare: Path, outside: Path, stop: threading.Event) -> None:
