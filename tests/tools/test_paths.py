@@ -17,6 +17,7 @@ import pytest
 
 from crews.tools import beneath, paths
 from crews.tools.base import ToolError
+from crews.tools.links import stays_inside
 
 HOSTILE = [
     "..",
