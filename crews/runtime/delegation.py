@@ -35,15 +35,15 @@ Worker = Callable[[AgentSpec, ThreadRow, dict[str, AnyTool]], Awaitable[ThreadRo
 class DelegateArgs(Args):
     """A step of the plan, or a piece of work beyond it."""
 
-    step: Annotated[str, Field(description="its id; leave it out for work beyond the plan")] = ""
+    step: Annotated[str, Field(description="its id")] = ""
     note: Annotated[
-        str, Field(max_length=LONG_TEXT, description="what the agent must know beside it")
+        str, Field(max_length=LONG_TEXT, description="what else its agent must know")
     ] = ""
     context: Annotated[
         tuple[str, ...],
         Field(
             max_length=MOST_ENTRIES,
-            description="further steps whose hand-overs it gets, beside those that it depends on",
+            description="steps whose hand-overs it gets beside its `depends_on`",
         ),
     ] = ()
     agent: str = ""
@@ -51,10 +51,10 @@ class DelegateArgs(Args):
     expected_output: Annotated[str, Field(max_length=LONG_TEXT)] = ""
     tools: Annotated[
         tuple[str, ...] | None,
-        Field(description="of its agent's; default: all"),
+        Field(description="default: all of its agent's"),
     ] = None
     budget_share: Annotated[
-        float | None, Field(gt=0, le=1, description="of a delegation's limits; default: all")
+        float | None, Field(gt=0, le=1, description="of its limits; default: all")
     ] = None
 
 
@@ -63,8 +63,8 @@ class DelegateTool(Tool[DelegateArgs]):
 
     name = "delegate"
     description = (
-        "Have an agent work, and get its hand-over: on a `step` of the plan, or beyond the plan on a `task` "
-        "with `agent` and `expected_output`."
+        "Have an agent work, and get its hand-over: on a `step` of the plan, or else, beyond the plan, on a "
+        "`task` with `agent` and `expected_output`."
     )
     effect = "read"
     args = DelegateArgs

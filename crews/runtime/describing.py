@@ -1,14 +1,15 @@
 """How is a tool described to a model? In as few words as it needs to call it properly.
 
 What is described goes with every request. The gate checks arguments against the whole schema, and tells the model
-what is wrong with them.
+what is wrong with them; and a result that was cut says so. So what a name, a type or an answer says is not said here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 from pydantic import BaseModel, JsonValue
 
@@ -17,6 +18,8 @@ from crews.tools.base import Args
 from crews.tools.gate import AnyTool
 
 _BOUNDS = frozenset({"minLength", "maxLength", "minItems", "maxItems", "maxProperties"})
+_LEAST = frozenset({"minimum", "exclusiveMinimum"})
+_DEFINED = "#/$defs/"
 
 
 def definition(tool: AnyTool) -> Block:
@@ -24,17 +27,59 @@ def definition(tool: AnyTool) -> Block:
     return {
         "name": tool.name,
         "description": tool.description,
-        "input_schema": json.loads(_schema(tool.args)),
+        "input_schema": json.loads(_schema(tool.args, tool.unsaid)),
     }
 
 
 @lru_cache(maxsize=256)
-def _schema(args: type[BaseModel]) -> str:
+def _schema(args: type[BaseModel], unsaid: frozenset[str]) -> str:
     """The schema of a tool's arguments, as JSON: to make it takes pydantic longer than a turn takes."""
-    schema: JsonValue = args.model_json_schema()
-    slim = _each(schema, _slim)
+    schema = _each(args.model_json_schema(), partial(_without, unsaid=unsaid))
+    slim = _inlined(_each(schema, _slim))
     # Bounds of a tool from elsewhere say what it takes; those here are beyond what a model writes by intent.
     return json.dumps(_each(slim, _unbound) if issubclass(args, Args) else slim)
+
+
+def _without(schema: dict[str, JsonValue], *, unsaid: frozenset[str]) -> JsonValue:
+    """Without the arguments of these names."""
+    known = schema.get("properties")
+    if not unsaid or not isinstance(known, dict):
+        return schema
+    return schema | {"properties": {k: v for k, v in known.items() if k not in unsaid}}
+
+
+def _inlined(schema: JsonValue) -> JsonValue:
+    """With each definition that is used once in its place: that is shorter than naming it."""
+    while isinstance(schema, dict) and isinstance(defined := schema.get("$defs"), dict):
+        used = Counter(_texts(schema))
+        few = next((n for n in defined if used[_DEFINED + n] <= 1), None)
+        if few is None:
+            break
+        rest = {k: v for k, v in defined.items() if k != few}
+        whole = {k: v for k, v in schema.items() if k != "$defs"} | (
+            {"$defs": rest} if rest else {}
+        )
+        schema = _each(whole, partial(_filled, name=_DEFINED + few, meant=defined[few]))
+    return schema
+
+
+def _filled(schema: dict[str, JsonValue], *, name: str, meant: JsonValue) -> JsonValue:
+    """What stands for a name, with what is said beside it."""
+    if schema.get("$ref") != name or not isinstance(meant, dict):
+        return schema
+    return meant | {k: v for k, v in schema.items() if k != "$ref"}
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    """Every text in it: a name may also stand where no `$ref` does."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
 
 
 def _each(value: JsonValue, change: Callable[[dict[str, JsonValue]], JsonValue]) -> JsonValue:
@@ -77,14 +122,16 @@ def _given(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
 def _unbound(schema: dict[str, JsonValue]) -> JsonValue:
     """Without sizes, and without what goes without saying.
 
-    That is: that there are no other arguments, that counts begin at 0 or 1, and defaults that are nothing.
+    That is: that there are no other arguments, that quantities begin at 0 or 1, and defaults that are nothing, the
+    whole workspace, or a count, which is how much is shown of what there is.
     """
     count = schema.get("type") == "integer"
+    number = count or schema.get("type") == "number"
     return {
         k: v
         for k, v in schema.items()
         if not (k in _BOUNDS and isinstance(v, int))
         and not (k == "additionalProperties" and v is False)
-        and not (k == "minimum" and count and v in (0, 1))
-        and not (k == "default" and not v)
+        and not (k in _LEAST and (v == 0 or (count and v == 1)) and number)
+        and not (k == "default" and (not v or v == "." or count))
     }

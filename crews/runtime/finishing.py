@@ -32,7 +32,7 @@ APPLY = "apply"
 class FinishArgs(Args):
     """The report, and whether the changes are to be delivered."""
 
-    summary: Annotated[str, Field(min_length=1, description="the report, in Markdown")]
+    summary: Annotated[str, Field(min_length=1, description="Markdown")]
     confidence: Annotated[float, Field(ge=0, le=1)]
     open_questions: tuple[str, ...] = ()
     deliver: Annotated[bool, Field(description="false: keep the changes back")] = True
@@ -42,7 +42,7 @@ class FinishTool(Tool[FinishArgs]):
     """Ends the run: checks, asks, applies."""
 
     name = "finish"
-    description = "End the run with one report. The changes go to a human for approval."
+    description = "End the run with a report. The changes go to a human for approval."
     effect = "read"
     declared = ENGINES_OWN
     args = FinishArgs

@@ -21,7 +21,7 @@ Sensitive = Annotated[
     tuple[Entry, ...],
     Field(
         max_length=MOST_ENTRIES,
-        description="if it touches auth, permissions, crypto, secrets, sql ...",
+        description="what it touches: auth, permissions, crypto, secrets, sql ...",
     ),
 ]
 """Free words: a hand-over is not refused for the name of a category."""
@@ -52,23 +52,28 @@ class ReviewArgs(HandOverArgs):
     ]
 
 
+_OF_CHANGES = frozenset({"changes", "sensitive"})
+
+
 class HandOverTool(Tool[HandOverArgs]):
     """Ends a worker's thread.
 
     Args:
         asks: A human accepts the result before it counts (`human_input: true` of a task).
+        looks: The agent can only look: it has no changes to tell of.
     """
 
     name = "hand_over"
-    description = "End your work: what was done and found, what shows it, how sure you are."
+    description = "End your work: what was done and found."
     effect = "read"
     inner = True
     declared = ENGINES_OWN
     args = HandOverArgs
     ends_thread = True
 
-    def __init__(self, *, asks: bool = False) -> None:
+    def __init__(self, *, asks: bool = False, looks: bool = False) -> None:
         self._asks = asks
+        self.unsaid = _OF_CHANGES if looks else frozenset()
 
     def preview(self, args: HandOverArgs, context: ToolContext) -> Preview:
         """Policy may ask about low confidence, and about what the agent calls sensitive."""
@@ -131,6 +136,10 @@ class ReviewTool(HandOverTool):
 
     description = "End your review: approve the change as it stands, or reject it with reasons."
     args = ReviewArgs
+
+    def __init__(self, *, asks: bool = False) -> None:
+        super().__init__(asks=asks)
+        self.unsaid = frozenset({"changes"})  # what it speaks of is others' work
 
     async def run(self, args: HandOverArgs, context: ToolContext) -> ToolResult:
         """A rejection without a reason helps nobody."""

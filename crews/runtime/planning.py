@@ -20,6 +20,7 @@ from crews.safety.known import ENGINES_OWN
 from crews.teams.spec import TeamSpec
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
 from crews.tools.gate import AnyTool
+from crews.tools.registry import TOOL_NAMES
 
 MOST_STEPS = 50
 
@@ -43,13 +44,13 @@ class Step(Args):
     depends_on: Annotated[tuple[StepId, ...], Field(max_length=MOST_STEPS)] = ()
     tools: Annotated[
         tuple[str, ...] | None,
-        Field(description="of its agent's; default: all"),
+        Field(description="default: all of its agent's"),
     ] = None
     paths: Annotated[
-        tuple[str, ...] | None, Field(description="globs of what it writes; default: its agent's")
+        tuple[str, ...] | None, Field(description="globs that it may write; default: its agent's")
     ] = None
     hosts: Annotated[
-        tuple[str, ...] | None, Field(description="what it reaches, like *.example.org")
+        tuple[str, ...] | None, Field(description="it reaches, like *.example.org")
     ] = None
     targets: Annotated[
         dict[str, tuple[str, ...]],
@@ -60,14 +61,14 @@ class Step(Args):
     ] = {}
     amount: Annotated[
         Decimal | None,
-        Field(ge=0, description="most that one call may pay or order"),
+        Field(ge=0, description="the most that one call pays or orders"),
         WithJsonSchema({"type": "number"}),
     ] = None
     returns: Annotated[
         tuple[ReturnField, ...],
         Field(
             max_length=20,
-            description="it only reads, and hands over these values and no word of what it read",
+            description="it only reads, and hands over these values and no word that it read",
         ),
     ] = ()
 
@@ -119,11 +120,20 @@ def current_plan(journal: Journal, path: str) -> Plan | None:
     return Plan(steps, mine)
 
 
+_OF_STRANGERS = frozenset({"hosts", "targets", "amount", "returns"})
+
+
+def _meets_strangers(team: TeamSpec) -> bool:
+    """Can the team reach beyond its run, or read what comes from there? Only tools from outside do, and egress."""
+    named = {name for agent in team.agents for name in agent.tools}
+    return bool(team.policy.egress) or not named <= TOOL_NAMES
+
+
 class PlanTool(Tool[PlanArgs]):
     """Writes the plan down."""
 
     name = "plan"
-    description = "Lay out the work in steps, each for one agent. A new plan replaces the old one."
+    description = "Lay out the work in few steps, each for one agent. A new plan replaces the old."
     effect = "read"
     inner = True
     declared = ENGINES_OWN
@@ -140,6 +150,7 @@ class PlanTool(Tool[PlanArgs]):
         self._team = team
         self._beside = beside
         self._registered = registered
+        self.unsaid = frozenset() if _meets_strangers(team) else _OF_STRANGERS
 
     def preview(self, args: PlanArgs, context: ToolContext) -> Preview:
         """Refuse a plan that cannot be carried out, before anybody is asked about it."""

@@ -26,16 +26,14 @@ class AskHumanArgs(Args):
     """A question."""
 
     question: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT)]
-    context: Annotated[
-        str, Field(max_length=LONG_TEXT, description="what they must know to answer")
-    ] = ""
+    context: Annotated[str, Field(max_length=LONG_TEXT)] = ""
 
 
 class AskHumanTool(Tool[AskHumanArgs]):
     """Puts a question to a human and waits for the answer."""
 
     name = "ask_human"
-    description = "Ask a human what nobody in the team can know. The run waits for the answer."
+    description = "Ask a human, but only what nobody in the team can know. The run waits."
     effect = "read"
     declared = ENGINES_OWN
     args = AskHumanArgs
@@ -59,8 +57,8 @@ class AskHumanTool(Tool[AskHumanArgs]):
 class EscalateArgs(Args):
     """Something that a human must decide."""
 
-    what: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT, description="to be decided")]
-    why: Annotated[str, Field(max_length=LONG_TEXT, description="it is sensitive or unclear")]
+    what: Annotated[str, Field(min_length=1, max_length=SHORT_TEXT)]
+    why: Annotated[str, Field(max_length=LONG_TEXT)]
     positions: Annotated[
         tuple[Annotated[str, Field(max_length=SHORT_TEXT)], ...],
         Field(
@@ -74,7 +72,9 @@ class EscalateTool(Tool[EscalateArgs]):
     """Has the escalation agent brief a human, who decides."""
 
     name = "escalate"
-    description = "Have a human decide what is security-sensitive or in dispute. The run waits."
+    description = (
+        "Have a human decide what is security-sensitive and unclear, or in dispute. The run waits."
+    )
     effect = "read"
     declared = ENGINES_OWN
     args = EscalateArgs

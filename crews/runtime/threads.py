@@ -141,7 +141,8 @@ def with_ending(
     agent: AgentSpec, tools: dict[str, AnyTool], *, asks: bool = False
 ) -> dict[str, AnyTool]:
     """The tools and the one that ends the thread. `asks`: a human accepts the result first."""
-    ending: AnyTool = HandOverTool(asks=asks)
+    looks = all(tool.effect == "read" for tool in tools.values())
+    ending: AnyTool = HandOverTool(asks=asks, looks=looks)
     if agent.oversight.duty == "reviewer":
         ending = ReviewTool(asks=asks)
     elif agent.oversight.duty == "escalation":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
 from crews.errors import Signal
 from crews.safety.action import FileChange
@@ -29,6 +29,11 @@ class Args(BaseModel):
 
 
 A = TypeVar("A", bound=Args)
+
+
+def at_most(most: int) -> AfterValidator:
+    """More than this is taken as this: a result says itself where it was cut, so no call need fail for it."""
+    return AfterValidator(lambda wanted: min(wanted, most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ class Tool(ABC, Generic[A]):
     """True: it plans or delegates work; its `ask` is loosened at the highest autonomy level only."""
     ends_thread: ClassVar[bool] = False
     """True: once a call of it is done, the thread has handed over."""
+    unsaid: frozenset[str] = frozenset()
+    """Arguments that the model is not told of, since they mean nothing where it works; they are taken all the same."""
 
     def preview(self, args: A, context: ToolContext) -> Preview:
         """What the call would touch. Raises ToolError where the arguments can never work."""

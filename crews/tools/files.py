@@ -9,7 +9,7 @@ from pydantic import Field
 
 from crews.safety.action import FileChange
 from crews.safety.known import Declared
-from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult, at_most
 from crews.tools.evidence import digests
 from crews.tools.paths import READ_LIMIT, NotText, clean, clean_file
 from crews.tools.workspace import ChangedSince, Workspace, encode
@@ -22,17 +22,15 @@ class ListFilesArgs(Args):
     """What to list."""
 
     path: str = "."
-    pattern: Annotated[str, Field(description="glob: `*.py`, `src/**/*.ts`")] = ""
-    limit: Annotated[int, Field(ge=1, le=2000)] = 200
+    pattern: Annotated[str, Field(description="glob")] = ""
+    limit: Annotated[int, Field(ge=1), at_most(2000)] = 200
 
 
 class ListFiles(Tool[ListFilesArgs]):
     """Names of files, sorted."""
 
     name: ClassVar[str] = "list_files"
-    description: ClassVar[str] = (
-        "List the files beneath a folder. What .gitignore names is left out."
-    )
+    description: ClassVar[str] = "List the files beneath a folder; not what .gitignore names."
     effect = "read"
     inner = True
     declared = Declared({"path": "target", "pattern": "content", "limit": "content"}, "workspace")
@@ -59,8 +57,8 @@ class ReadFileArgs(Args):
     """Which lines of which file."""
 
     path: str
-    start: Annotated[int, Field(ge=1, description="first line")] = 1
-    lines: Annotated[int, Field(ge=1, le=5000)] = 500
+    start: Annotated[int, Field(ge=1)] = 1
+    lines: Annotated[int, Field(ge=1), at_most(5000)] = 500
 
 
 class ReadFile(Tool[ReadFileArgs]):
@@ -68,7 +66,7 @@ class ReadFile(Tool[ReadFileArgs]):
 
     name: ClassVar[str] = "read_file"
     description: ClassVar[str] = (
-        "Read a text file. Before each line stand its number and a tab, which are not in the file."
+        "Read a text file, or `lines` from line `start`. A number and a tab are put before each line."
     )
     effect = "read"
     inner = True
@@ -138,7 +136,7 @@ class WriteFile(Tool[WriteFileArgs]):
 
     name: ClassVar[str] = "write_file"
     description: ClassVar[str] = (
-        "Create a text file, or replace all of it; edit_file changes a part."
+        "Create a text file or replace all of it; edit_file changes a part."
     )
     effect = "write"
     declared = Declared({"path": "target", "content": "content"}, "workspace")
@@ -164,7 +162,7 @@ class EditFileArgs(Args):
         str,
         Field(
             min_length=1,
-            description="exact text, with its indentation and without line numbers",
+            description="exact text, with indentation, without line numbers",
         ),
     ]
     new: str
@@ -176,7 +174,7 @@ class EditFile(Tool[EditFileArgs]):
 
     name: ClassVar[str] = "edit_file"
     description: ClassVar[str] = (
-        "Replace a text in a file. It must occur exactly once, unless `replace_all`."
+        "Replace a text that occurs exactly once in a file, or with `replace_all` everywhere."
     )
     effect = "write"
     declared = Declared(
@@ -205,7 +203,7 @@ class DeleteFile(Tool[DeleteFileArgs]):
     """Delete one file."""
 
     name: ClassVar[str] = "delete_file"
-    description: ClassVar[str] = "Delete one file of the workspace."
+    description: ClassVar[str] = "Delete one file."
     effect = "write"
     declared = Declared({"path": "target"}, "workspace")
     args = DeleteFileArgs

@@ -25,14 +25,14 @@ class ReadResultArgs(Args):
     """Which result, and from where."""
 
     call: Annotated[str, Field(description="TURN.INDEX")]
-    offset: Annotated[int, Field(ge=0, description="first character")] = 0
+    offset: Annotated[int, Field(ge=0, description="in characters")] = 0
 
 
 class ReadResult(Tool[ReadResultArgs]):
     """Reads on in a clipped result of the same thread."""
 
     name = "read_result"
-    description = "Read on in an earlier result of yours that was clipped."
+    description = "Read on in an earlier result that was clipped."
     effect = "read"
     inner = True
     declared = ENGINES_OWN

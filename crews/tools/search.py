@@ -21,7 +21,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, TypeAdapter
 
 from crews.safety.known import Declared
-from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult
+from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult, at_most
 from crews.tools.files import clipped
 from crews.tools.paths import clean
 from crews.tools.workspace import Workspace
@@ -33,6 +33,11 @@ WALL_SECONDS = 60.0
 LARGEST_FILE = 2 * 1024 * 1024
 """Bytes; larger files are not searched."""
 
+NOTHING = (
+    f"no matches (not searched: what .gitignore names, files over {LARGEST_FILE >> 20} MiB, lines over "
+    f"{LONGEST_LINE:,} characters)"
+)
+
 _CHOICES = 8  # each may double the time that Python takes for a line
 _RG_FILES = 2000  # files of one call of rg: well below the longest command line
 _MATCHER = Path(__file__).with_name("matcher.py")
@@ -42,15 +47,14 @@ _Answer = TypeAdapter(tuple[list[tuple[str, int, bool, str]], bool, str])
 class SearchArgs(Args):
     """What to look for, and where."""
 
-    pattern: Annotated[
-        str, Field(min_length=1, max_length=1000, description="Python regular expression")
-    ]
+    pattern: Annotated[str, Field(min_length=1, max_length=1000)]
     path: str = "."
-    glob: Annotated[str, Field(description="only such files: `*.py`")] = ""
-    literal: Annotated[bool, Field(description="the pattern is plain text")] = False
+    glob: str = ""
+    literal: bool = False
+    """The pattern is plain text."""
     ignore_case: bool = False
-    context: Annotated[int, Field(ge=0, le=10, description="lines around a match")] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    context: Annotated[int, Field(ge=0), at_most(10)] = 0
+    limit: Annotated[int, Field(ge=1), at_most(1000)] = 100
 
 
 class Search(Tool[SearchArgs]):
@@ -58,8 +62,7 @@ class Search(Tool[SearchArgs]):
 
     name: ClassVar[str] = "search"
     description: ClassVar[str] = (
-        "Search text files line by line. Left out: what .gitignore names, files over 2 MiB, "
-        "very long lines."
+        "Find lines of text files by a Python regular expression, or by `literal` text."
     )
     effect = "read"
     inner = True
@@ -241,7 +244,7 @@ def _feed(
 
 def _rendered(lines: list[tuple[str, int, bool, str]], more: bool, args: SearchArgs) -> str:
     if not lines:
-        return "no matches"
+        return NOTHING
     shown = [
         (f"{path}:{number}: " if matched else f"{path}-{number}- ") + clipped(text)
         if number

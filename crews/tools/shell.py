@@ -38,9 +38,8 @@ class RunCommand(Tool[RunCommandArgs]):
 
     name: ClassVar[str] = "run_command"
     description: ClassVar[str] = (
-        f"Run a command by /bin/sh in {WORKSPACE_NAME}, for example the tests. No network, no input, and"
-        " nothing outside the workspace but an empty /tmp each time. It is ended, with everything that it"
-        " started, after `timeout_seconds` (default 60)."
+        f"Run a command by /bin/sh in {WORKSPACE_NAME}, for example the tests. No network, no input, nothing outside it"
+        " but an empty /tmp each time. Ended, with all that it started, after `timeout_seconds` (default 60)."
     )
     effect: ClassVar[Effect] = "execute"
     declared = Declared({"command": "content", "timeout_seconds": "content"})

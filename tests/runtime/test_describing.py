@@ -16,6 +16,7 @@ class PackArgs(Args):
     where: Annotated[str, Field(min_length=1, max_length=4000, description="a folder")]
     weight: Annotated[float, Field(gt=0, le=20)]
     count: Annotated[int, Field(ge=1, le=9)] = 3
+    below: str = "."
     kinds: Annotated[tuple[str, ...] | None, Field(max_length=50)] = None
     deep: bool = False
     whole: bool = True
@@ -41,8 +42,9 @@ def test_only_what_a_caller_needs_is_said() -> None:
             "type": "object",
             "properties": {
                 "where": {"type": "string", "description": "a folder"},
-                "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": 20},
-                "count": {"type": "integer", "maximum": 9, "default": 3},
+                "weight": {"type": "number", "maximum": 20},
+                "count": {"type": "integer", "maximum": 9},
+                "below": {"type": "string"},
                 "kinds": {"type": "array", "items": {"type": "string"}},
                 "deep": {"type": "boolean"},
                 "whole": {"type": "boolean", "default": True},
@@ -50,6 +52,70 @@ def test_only_what_a_caller_needs_is_said() -> None:
             "required": ["where", "weight"],
         },
     }
+
+
+def test_what_means_nothing_where_it_is_called_is_not_said() -> None:
+    tool = Pack()
+    tool.unsaid = frozenset({"count", "deep", "whole"})
+    said = definition(tool)["input_schema"]
+    assert set(said["properties"]) == {"where", "weight", "below", "kinds"}
+    assert said["required"] == ["where", "weight"]
+    assert (
+        tool.args.model_validate({"where": "x", "weight": 1, "count": 4}).model_dump()["count"] == 4
+    )
+    assert "count" in definition(Pack())["input_schema"]["properties"]
+
+
+class Box(Args):
+    """What is used once, and holds what is used twice."""
+
+    lid: Annotated[Lid, Field(description="of wood")]
+    floor: Lid
+
+
+class Lid(Args):
+    """What is used twice."""
+
+    size: int
+
+
+class BoxesArgs(Args):
+    """What holds a list of the one, and a tree."""
+
+    boxes: tuple[Box, ...]
+    tree: Tree | None = None
+
+
+class Tree(Args):
+    """What holds itself."""
+
+    parts: tuple[Tree, ...] = ()
+
+
+class Boxes(Pack):
+    """A tool with parts."""
+
+    args = BoxesArgs  # type: ignore[assignment]
+
+
+def test_a_part_that_is_used_once_is_described_in_its_place() -> None:
+    lid, tree = {"$ref": "#/$defs/Lid"}, {"$ref": "#/$defs/Tree"}
+    box = {"lid": lid | {"description": "of wood"}, "floor": lid}
+    assert definition(Boxes())["input_schema"] == {
+        "$defs": {
+            "Lid": {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]},
+            "Tree": {"type": "object", "properties": {"parts": {"type": "array", "items": tree}}},
+        },
+        "type": "object",
+        "properties": {
+            "boxes": {
+                "type": "array",
+                "items": {"type": "object", "properties": box, "required": ["lid", "floor"]},
+            },
+            "tree": tree,
+        },
+        "required": ["boxes"],
+    }  # fmt: skip
 
 
 class PostArgs(BaseModel):

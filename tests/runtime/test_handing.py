@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from crews.records.questions import Brief, ReviewRow
 from crews.records.rows import HandOver
+from crews.runtime.describing import definition
 from crews.runtime.handing import (
     BriefArgs,
     BriefTool,
@@ -19,8 +20,12 @@ from crews.runtime.handing import (
     ReviewArgs,
     ReviewTool,
 )
+from crews.runtime.threads import with_ending
+from crews.teams.spec import AgentOversight, AgentSpec, Duty
 from crews.tools.base import NeedsReview, ToolContext, ToolError
 from crews.tools.copying import make_workspace
+from crews.tools.files import EditFile, ReadFile
+from crews.tools.gate import AnyTool
 
 DONE: dict[str, Any] = {"summary": "It is done.", "confidence": 0.5}
 REJECTED = ReviewArgs.model_validate(DONE | {"verdict": "reject"})
@@ -69,6 +74,29 @@ def test_the_arguments_are_the_hand_over(context: ToolContext) -> None:
 def test_a_workers_hand_over_is_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HandOverArgs.model_validate(DONE | wrong)
+
+
+@pytest.mark.parametrize(
+    ("tool", "duty", "told"),
+    [
+        (ReadFile(), "worker", (False, False)),
+        (EditFile(), "worker", (True, True)),
+        (ReadFile(), "reviewer", (False, True)),
+    ],
+)
+def test_who_can_only_look_is_not_asked_what_it_changed(
+    tool: AnyTool, duty: Duty, told: tuple[bool, bool]
+) -> None:
+    agent = AgentSpec(
+        name="a", role="r", goal="g", backstory="b", oversight=AgentOversight(duty=duty)
+    )
+    ending = with_ending(agent, {tool.name: tool})["hand_over"]
+    shown = definition(ending)["input_schema"]["properties"]
+    assert ("changes" in shown, "sensitive" in shown) == told
+    given = ending.args.model_validate(
+        DONE | {"sensitive": ["auth"]} | ({"verdict": "approve"} if duty == "reviewer" else {})
+    )
+    assert ending.handover(given).sensitive == ("auth",)
 
 
 def test_a_reviewer_must_judge_and_say_why_it_rejects(context: ToolContext) -> None:

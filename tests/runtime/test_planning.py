@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from crews.records.journal import Journal
 from crews.records.rows import HandOver
 from crews.records.store import open_store
+from crews.runtime.describing import definition
 from crews.runtime.planning import MOST_STEPS, Plan, PlanArgs, PlanTool, Step, current_plan
-from crews.teams.spec import AgentOversight, AgentSpec, Duty, TeamSpec
+from crews.teams.spec import AgentOversight, AgentSpec, Duty, PolicySpec, TeamSpec
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.copying import make_workspace
 from tests.records import builders
@@ -93,6 +94,28 @@ def test_a_plan_that_cannot_be_carried_out_is_explained_before_anybody_is_asked(
 ) -> None:
     with pytest.raises(ToolError, match=problem):
         PlanTool(TEAM).preview(args(*given), context)
+
+
+@pytest.mark.parametrize(
+    ("tool", "egress", "told"),
+    [
+        ("read_file", (), False),
+        ("run_command", ("pypi.org",), True),
+        ("post:Letter", (), True),
+    ],
+)
+def test_bounds_of_what_leaves_the_run_are_told_where_something_can(
+    tool: str, egress: tuple[str, ...], told: bool
+) -> None:
+    agents = (
+        agent("boss", "supervisor"),
+        agent("ann", "worker").model_copy(update={"tools": (tool,)}),
+    )
+    team = TEAM.model_copy(update={"agents": agents, "policy": PolicySpec(egress=egress)})
+    shown = json.dumps(definition(PlanTool(team)))
+    assert [f'"{n}"' in shown for n in ("hosts", "targets", "amount", "returns")] == [told] * 4
+    assert '"depends_on"' in shown
+    assert args(step("a") | {"amount": 3}).steps[0].amount == 3
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,17 @@ def test_nothing_in_it_changes_from_run_to_run(duty: Duty) -> None:
 
 def test_a_supervisor_knows_its_colleagues_and_nobody_else_does() -> None:
     told = prompts.system_prompt(agent("supervisor"), TEAM)
-    assert "- the-worker (worker): Chief worker. Tools: look, touch." in told
+    assert "- the-worker: Chief worker. Tools: look, touch." in told
     assert "- the-reviewer (reviewer)" in told
     assert "the-escalation" not in told
     assert "the-reviewer" not in prompts.system_prompt(agent("worker"), TEAM)
+
+
+def test_reviews_are_spoken_of_where_somebody_reviews() -> None:
+    others = tuple(a for a in TEAM.agents if a.oversight.duty != "reviewer")
+    alone = TEAM.model_copy(update={"agents": others})
+    assert "must be approved" in prompts.system_prompt(agent("supervisor"), TEAM)
+    assert "must be approved" not in prompts.system_prompt(agent("supervisor"), alone)
 
 
 def test_who_only_answers_is_told_of_no_hand_over() -> None:
@@ -73,7 +80,7 @@ def test_who_only_answers_is_told_of_no_hand_over() -> None:
 
 def test_a_brief_holds_what_there_is_and_no_empty_parts() -> None:
     assert prompts.brief(task=" Do it. ", expected_output="A note") == (
-        "<task>\nDo it.\n</task>\n\n<expected_output>\nA note\n</expected_output>"
+        "<task>\nDo it.\n</task>\n<expected_output>\nA note\n</expected_output>"
     )
     whole = prompts.brief(
         task="t", expected_output="e", acceptance="a", note="n", context=["c1", "c2"]

@@ -67,7 +67,7 @@ sys.exit(crews.resume(run, ask=answer, settings=settings).exit_code)
 """
 CHANGES = {
     "__init__.py": ('__version__ = "', '__version__ = "99.0.0"  # was "'),
-    "runtime/prompts.py": ("You work on the team's copy", "As of late you work on the team's copy"),
+    "runtime/prompts.py": ("Paths are relative to", "As of late paths are relative to"),
 }
 
 

@@ -83,11 +83,11 @@ def test_each_attempt_at_an_answer_that_breaks_off_counts() -> None:
 
 
 def test_no_attempt_is_made_beyond_a_wall() -> None:
-    with staged(breaking_off(2), team(limits=limits(tokens=12_000))) as stage:
+    with staged(breaking_off(2), team(limits=limits(tokens=10_000))) as stage:
         stage.run()
         review = stage.open_review("budget")
         assert (review.about["which"], len(stage.server.requests)) == ("tokens", 2)
-        assert int(review.about["spent"]) <= 12_000
+        assert int(review.about["spent"]) <= 10_000
         stage.decide("edit", edit={"tokens": 1_000_000})
         assert stage.resume().exit_code == 0
 

@@ -74,6 +74,13 @@ def test_list(context: ToolContext) -> None:
     assert shown == ".gitignore\na.py\n(5 more files; narrow the path or the pattern)"
 
 
+def test_who_asks_for_more_than_is_shown_at_once_gets_what_is() -> None:
+    assert ListFilesArgs(limit=10**9).limit == 2000
+    assert ReadFileArgs(path="a.py", lines=10**9).lines == 5000
+    with pytest.raises(ValidationError):
+        ReadFileArgs(path="a.py", lines=0)
+
+
 def test_read_numbers_the_lines_and_says_where_there_are_more(context: ToolContext) -> None:
     assert _run(ReadFile(), ReadFileArgs(path="a.py"), context) == (
         "     1\tone\n     2\ttwo\n     3\tthree"

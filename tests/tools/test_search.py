@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from crews.tools import matcher, search
 from crews.tools.base import ToolContext, ToolError
 from crews.tools.copying import make_workspace
-from crews.tools.search import Search, SearchArgs, widened
+from crews.tools.search import NOTHING, Search, SearchArgs, widened
 from crews.tools.workspace import Workspace
 
 FILES = {
@@ -91,7 +91,7 @@ def test_literal_case_glob_and_path(workspace: Workspace) -> None:
         "d/b.py:1"
     )
     assert _search(workspace, pattern="beta$") == "crlf.txt:2: beta"
-    assert _search(workspace, pattern="nothing at all") == "no matches"
+    assert _search(workspace, pattern="nothing at all") == NOTHING
     assert _search(workspace, pattern=r"(?<=def )drei") == "d/b.py:1: def drei():  # größe Straße"
     assert _search(workspace, pattern="one", path="out/x") == "out/x:1: one"
 
@@ -121,7 +121,7 @@ def test_no_link_is_followed_and_no_host_path_is_shown(
     (workspace.root / "l").symlink_to(tmp_path / "secret")
     (workspace.root / "dir").symlink_to(tmp_path)
     os.mkfifo(workspace.root / "fifo")
-    assert _search(workspace, pattern="needle") == "no matches"
+    assert _search(workspace, pattern="needle") == NOTHING
     with pytest.raises(ToolError) as refused:
         _search(workspace, pattern="needle", path="dir/secret")
     assert str(tmp_path) not in str(refused.value)
