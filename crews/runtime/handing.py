@@ -52,7 +52,7 @@ class ReviewArgs(HandOverArgs):
     ]
 
 
-_OF_CHANGES = frozenset({"changes", "sensitive"})
+_OF_CHANGES = frozenset({"changes"})
 
 
 class HandOverTool(Tool[HandOverArgs]):

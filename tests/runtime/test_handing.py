@@ -79,20 +79,21 @@ def test_a_workers_hand_over_is_checked(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("tool", "duty", "told"),
     [
-        (ReadFile(), "worker", (False, False)),
-        (EditFile(), "worker", (True, True)),
-        (ReadFile(), "reviewer", (False, True)),
+        (ReadFile(), "worker", False),
+        (EditFile(), "worker", True),
+        (ReadFile(), "reviewer", False),
     ],
 )
 def test_who_can_only_look_is_not_asked_what_it_changed(
-    tool: AnyTool, duty: Duty, told: tuple[bool, bool]
+    tool: AnyTool, duty: Duty, told: bool
 ) -> None:
     agent = AgentSpec(
         name="a", role="r", goal="g", backstory="b", oversight=AgentOversight(duty=duty)
     )
     ending = with_ending(agent, {tool.name: tool})["hand_over"]
     shown = definition(ending)["input_schema"]["properties"]
-    assert ("changes" in shown, "sensitive" in shown) == told
+    assert ("changes" in shown) == told
+    assert "sensitive" in shown  # policy may ask a human about what any agent calls so
     given = ending.args.model_validate(
         DONE | {"sensitive": ["auth"]} | ({"verdict": "approve"} if duty == "reviewer" else {})
     )
