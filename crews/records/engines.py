@@ -63,13 +63,15 @@ class SharedEngine:
 class Eye:
     """Looks at the database, one statement at a time, each by itself.
 
-    It keeps one connection: to take one from the pool and to give it back takes longer than most looks.
+    It keeps one connection: to take one from the pool and to give it back takes longer than most looks. Of a SQLite
+    file it takes the writer's where nobody writes with it: that one has read what has changed, since it changed it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pen: Pen) -> None:
         # SQLite's connections here begin no transaction by themselves; those of Postgres do, unless they are told.
         is_file = engine.dialect.name == "sqlite"
         self._engine = engine if is_file else engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._pen = pen if is_file else None
         self._keeps = isinstance(engine.pool, QueuePool)
         """A database in memory is only one thread's."""
         self._lock = RLock()
@@ -81,13 +83,14 @@ class Eye:
         Raises:
             SQLAlchemyError: the connection is given up; another look makes a new one.
         """
+        pen = self._pen
+        if pen is not None and (lent := pen.lend()) is not None:
+            found = _ran(statement, lent, given)
+            pen.keep(lent)
+            return found
         with self._lock:
             connection, self._connection = self._connection or self._engine.connect(), None
-            try:
-                found = statement.run(connection, given)
-            except BaseException:
-                close(connection)
-                raise
+            found = _ran(statement, connection, given)
             if self._keeps:
                 self._connection = connection
             else:
@@ -113,9 +116,13 @@ class Pen:
 
     def take(self) -> Connection:
         """A connection without a transaction."""
+        return self.lend() or self._engine.connect()
+
+    def lend(self) -> Connection | None:
+        """The connection, if nobody has it; to be kept again, or closed."""
         with self._lock:
             kept, self._connection = self._connection, None
-        return kept or self._engine.connect()
+        return kept
 
     def keep(self, connection: Connection) -> None:
         """Take it back, once its transaction has been committed."""
@@ -127,10 +134,17 @@ class Pen:
 
     def close(self) -> None:
         """Give the connection back to the engine."""
-        with self._lock:
-            kept, self._connection = self._connection, None
-        if kept is not None:
+        if (kept := self.lend()) is not None:
             close(kept)
+
+
+def _ran(statement: Prepared, connection: Connection, given: Values) -> Found:
+    """What the statement finds; a connection on which it fails is given up."""
+    try:
+        return statement.run(connection, given)
+    except BaseException:
+        close(connection)
+        raise
 
 
 def close(connection: Connection) -> None:
@@ -174,7 +188,8 @@ def _kept_engine(parsed: URL, patience: float, *identity: int) -> SharedEngine:
 
 
 def _shared(engine: Engine) -> SharedEngine:
-    return SharedEngine(engine, Eye(engine), Pen(engine))
+    pen = Pen(engine)
+    return SharedEngine(engine, Eye(engine, pen), pen)
 
 
 def _make_engine(parsed: URL, patience: float) -> Engine:
