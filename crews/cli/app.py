@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import sys
@@ -114,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Importing libraries makes objects by the hundred thousand, none of which is garbage: to look for
     # some after every 700, as is the default, takes a fifth of a start.
     gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
+    # Nor is any of them at the end, where Python looks at each once more. What must be closed is by then.
+    atexit.register(gc.freeze)
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
