@@ -6,30 +6,24 @@ Order, strongest first: command-line flag, `CREWS_*` environment variable, `./.e
 
 from __future__ import annotations
 
-import re
-import tomllib
+import json
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast, get_origin
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from crews.errors import UsageError
+from crews.sources import ENV_FILE, env_file, environment, over, user_file, user_values
 
-
-def user_file() -> Path:
-    """The user's settings file; it need not exist."""
-    return Path(platformdirs.user_config_dir("crews")) / "config.toml"
+_FOREIGN = {
+    "api_key": "ANTHROPIC_API_KEY",
+    "auth_token": "ANTHROPIC_AUTH_TOKEN",
+    "base_url": "ANTHROPIC_BASE_URL",
+}
+"""Settings that have the name of another program's variable besides."""
 
 
 class ModelLimits(BaseModel):
@@ -111,17 +105,10 @@ class AuditSettings(BaseModel):
         return {f"audit:{c.name or f'{c.kind}-{n}'}": c for n, c in enumerate(self.copies, 1)}
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that can be set outside a team's files; frozen once loaded."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CREWS_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("crews")))
     """Folder of the journal, the runs' workspaces and the logs."""
@@ -153,28 +140,25 @@ class Settings(BaseSettings):
     """Take personal data out of what is kept or sent for others: `docs/privacy.md`; needs `crews[pii]`."""
     personal_names_model: str = ""
     """spaCy model, a package or a folder, that finds the names of persons in it; empty: they stay."""
-    api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "api_key")
-    )
-    auth_token: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("ANTHROPIC_AUTH_TOKEN", "auth_token")
-    )
-    base_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("ANTHROPIC_BASE_URL", "base_url")
-    )
+    api_key: SecretStr | None = None
+    auth_token: SecretStr | None = None
+    base_url: str | None = None
 
+    @model_validator(mode="before")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the user's TOML file below the environment."""
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=user_file())
-        return (init_settings, env_settings, dotenv_settings, toml)
+    def _with_sources(cls, given: Any) -> Any:
+        """What is given, over the environment, over `./.env`, over the user's file."""
+        if not isinstance(given, dict):
+            return given
+        return reduce(
+            over,
+            (
+                _by_field(cast("dict[str, Any]", given)),
+                _said(environment(), "the environment"),
+                _said(env_file(), ENV_FILE),
+                _by_field(user_values(user_file())),
+            ),
+        )
 
     @property
     def journal_url(self) -> str:
@@ -198,49 +182,56 @@ def load() -> Settings:
         UsageError: One of them cannot be read, or says what is no setting; the error names the place.
     """
     file = user_file()
-    written = _user_values(file)
-    # `from None`: the errors below repeat the values, and a value may be a secret.
+    written = user_values(file)
+    for name in written:
+        _check_name(name, file)
     try:
         return Settings()
     except ValidationError as error:
+        # `from None`: the error repeats the values, and a value may be a secret.
         raise _wrong_values(error, file, written) from None
-    except SettingsError as error:
-        raise _wrong_json(error) from None
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"the file cannot be read: {_reason(error)}", where=".env") from None
 
 
-def _user_values(file: Path) -> Mapping[str, object]:
-    """What the user's file says; nothing where there is none."""
+def _by_field(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values by the names of their fields; what is no setting is left out."""
+    return {
+        field: values[name]
+        for field in Settings.model_fields
+        for name in reversed(_spellings(field))
+        if name in values
+    }
+
+
+def _said(variables: Mapping[str, str], place: str) -> dict[str, Any]:
+    """What the variables of one place set, by the names of the fields."""
+    return {
+        field: _value(field, variables[name], f"{name.upper()} in {place}")
+        for field in Settings.model_fields
+        if (name := _variable(field, variables))
+    }
+
+
+def _variable(field: str, variables: Mapping[str, str]) -> str:
+    """Which of them sets the field; empty: none."""
+    foreign = _spellings(field) if field in _FOREIGN else ()
+    names = (*map(str.lower, foreign), f"crews_{field}")
+    return next((name for name in names if name in variables), "")
+
+
+def _value(field: str, text: str, where: str) -> Any:
+    """A variable's value: JSON for a table, else its text."""
+    kind = Settings.model_fields[field].annotation
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    if not is_model and get_origin(kind) is not dict:
+        return text
     try:
-        if not file.exists() and not file.is_symlink():
-            return {}
-        values = tomllib.loads(file.read_bytes().decode("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong_toml(error, file) from None
-    except (OSError, UnicodeError) as error:
+        return json.loads(text)
+    except ValueError:
         raise UsageError(
-            f"the settings cannot be read: {_reason(error)}",
-            where=str(file),
-            hint="make it a UTF-8 file that you may read, or remove it",
+            "the value is no JSON",
+            where=where,
+            hint='write it as JSON, such as {"NAME": {...}}, or put it into the user\'s config.toml',
         ) from None
-    for name in values:
-        _check_name(name, file)
-    return values
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    return (error.strerror if isinstance(error, OSError) else "it is not UTF-8") or str(error)
-
-
-def _wrong_toml(error: tomllib.TOMLDecodeError, file: Path) -> UsageError:
-    what, _, place = str(error).partition(" (at ")
-    found = re.match(r"line (\d+), column (\d+)", place)
-    where = f"{file}:{found[1]}:{found[2]}" if found else f"{file}"
-    end = "" if found else ", at its end"
-    return UsageError(
-        f"the settings are not TOML{end}: {what}", where=where, hint="correct the line"
-    )
 
 
 def _check_name(name: str, file: Path) -> None:
@@ -259,7 +250,6 @@ def _wrong_values(error: ValidationError, file: Path, written: Mapping[str, obje
     lines: list[tuple[str, str]] = []
     for found in error.errors(include_input=False, include_url=False, include_context=False):
         field, *below = map(str, found["loc"] or ("",))
-        field = next((f for f in Settings.model_fields if field in _spellings(f)), field)
         name, where = ".".join((field, *below)), _place(field, file, written)
         lines.append((where, f"`{name}`: {found['msg'][:1].lower()}{found['msg'][1:]}"))
     if len(lines) == 1:
@@ -272,34 +262,14 @@ def _wrong_values(error: ValidationError, file: Path, written: Mapping[str, obje
     return UsageError(f"{len(lines)} settings cannot be used", where=places, hint=hint)
 
 
-def _spellings(field: str) -> set[str]:
-    """The names that a field has outside this class."""
-    info = Settings.model_fields.get(field)
-    alias = info.validation_alias if info else None
-    choices = alias.choices if isinstance(alias, AliasChoices) else []
-    return {field, *map(str, choices)}
+def _spellings(field: str) -> tuple[str, ...]:
+    """The names that a field has outside this class, the strongest first."""
+    return (_FOREIGN[field], field) if field in _FOREIGN else (field,)
 
 
 def _place(field: str, file: Path, written: Mapping[str, object]) -> str:
     """Where the value of a field was set, in the order of the sources."""
-    spellings = _spellings(field)
-    names = {*map(str.lower, spellings), f"crews_{field}"}
-    for variables, place in (
-        (EnvSettingsSource(Settings).env_vars, "the environment"),
-        (DotEnvSettingsSource(Settings).env_vars, ".env"),
-    ):
-        if found := names & {name.lower() for name in variables}:
-            return f"{min(found).upper()} in {place}"
-    return str(file) if written.keys() & spellings else "the settings"
-
-
-def _wrong_json(error: SettingsError) -> UsageError:
-    found = re.search(r'field "(\w+)" from source "(\w+)"', str(error))
-    if not found:
-        return UsageError(f"the settings cannot be read: {error}")
-    place = ".env" if found[2].startswith("Dot") else "the environment"
-    return UsageError(
-        "the value is no JSON",
-        where=f"CREWS_{found[1].upper()} in {place}",
-        hint='write it as JSON, such as {"NAME": {...}}, or put it into the user\'s config.toml',
-    )
+    for variables, place in ((environment(), "the environment"), (env_file(), ENV_FILE)):
+        if name := _variable(field, variables):
+            return f"{name.upper()} in {place}"
+    return str(file) if written.keys() & set(_spellings(field)) else "the settings"

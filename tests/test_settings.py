@@ -40,6 +40,42 @@ def test_the_environment_goes_before_the_file_and_that_before_the_default(
     assert load().patience == 7
 
 
+def test_a_stronger_place_wins_whichever_of_its_names_a_setting_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written('api_key = "a"\nuser = "a"\nbase_url = "a"\n')
+    Path(".env").write_text("ANTHROPIC_API_KEY=b\nCREWS_BASE_URL=b\n", encoding="utf-8")
+    monkeypatch.setenv("CREWS_API_KEY", "c")
+    monkeypatch.setenv("crews_user", "c")
+    found = load()
+    assert found.api_key is not None
+    assert (found.api_key.get_secret_value(), found.user, found.base_url) == ("c", "c", "b")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "the SDK's own name goes first")
+    assert (key := load().api_key) is not None
+    assert key.get_secret_value() == "the SDK's own name goes first"
+
+
+def test_tables_of_several_places_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    written("[models.a]\nconcurrent = 1\nper_minute = 5\n[models.b]\nconcurrent = 2\n")
+    monkeypatch.setenv("CREWS_MODELS", '{"a": {"concurrent": 9}, "c": {"per_minute": 7}}')
+    found = {name: (m.concurrent, m.per_minute) for name, m in load().models.items()}
+    assert found == {"a": (9, 5), "b": (2, None), "c": (None, 7)}
+
+
+def test_a_variable_may_name_another_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHO", "ada")
+    Path(".env").write_text("export CREWS_USER='${WHO} l.'  # me\nCREWS_TOKEN\n", encoding="utf-8")
+    assert (load().user, load().token) == ("ada l.", None)
+
+
+def test_a_variable_of_another_program_is_not_the_place_of_a_wrong_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("USER", "ada")
+    file = written("user = 3\n")
+    assert refused().where == str(file)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
