@@ -130,8 +130,8 @@ class Runs:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        """A command line."""
-        return [sys.executable, "-m", "crews", *arguments]
+        """A command line: the script that an installation makes."""
+        return [str(Path(sys.executable).with_name("crews")), *arguments]
 
     def whole(self, command: Sequence[str]) -> Start:
         """A command, to its end.

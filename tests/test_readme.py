@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from crews.cli.app import app
+from crews.cli.app import program
 from crews.errors import EXIT_CODES
 from crews.records.chains import for_rule
 from crews.teams.loader import check_team, load_team
@@ -78,7 +78,7 @@ def test_the_policy_with_tools_from_outside_is_right(tmp_path: Path) -> None:
 
 
 def test_every_command_exists() -> None:
-    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    known = set(typer.main.get_command(program()).commands)  # type: ignore[attr-defined]
     commands = "\n".join(found for page in PAGES for found in re.findall(r"`(crews [^`]*)`", page))
     shown = set(re.findall(r"crews ([a-z]+)\b", commands))
     assert shown - {"run"} <= known

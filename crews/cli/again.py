@@ -24,12 +24,11 @@ Detach = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands under `crews runs`."""
+    """Add nothing: the commands stand under `crews runs`."""
     del app
-    runs_app.command("retry")(retry)
-    runs_app.command("fork")(fork)
 
 
+@runs_app.command("retry")
 def retry(
     run: RunId,
     detach: Detach = False,
@@ -50,6 +49,7 @@ def retry(
     _again(make, view, detach=detach)
 
 
+@runs_app.command("fork")
 def fork(
     run: RunId,
     turn: Annotated[

@@ -6,30 +6,33 @@ import atexit
 import contextlib
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, NoReturn, cast
 
 import typer
 
-from crews.cli import (
-    again,
-    audit,
-    cost,
-    explain,
-    failing,
-    history,
-    inbox,
-    notify,
-    retention,
-    run,
-    schedules,
-    teams,
-    users,
-    worker,
-)
+from crews.cli import failing
 from crews.errors import EXIT_CODES, EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, Signal
 
+MODULES: Mapping[str, Sequence[str]] = {
+    "run": ("run", "ask", "demo", "resume", "watch"),
+    "teams": ("check", "schema"),
+    "explain": ("explain",),
+    "inbox": ("inbox",),
+    "users": ("users", "whoami"),
+    "history": ("runs", "stop", "diff", "apply", "undo"),
+    "cost": ("cost",),
+    "notify": ("notify",),
+    "worker": ("worker", "workers"),
+    "schedules": ("schedules",),
+    "again": ("runs",),
+    "audit": ("audit",),
+    "retention": ("export", "purge"),
+}
+"""Module of this package -> the commands that are there, in the order of the help."""
 GARBAGE = 50_000
 """New objects after which unreachable ones are looked for."""
 HELP = (
@@ -43,9 +46,27 @@ def exit_codes() -> str:
     return f"\b\nExit codes:\n{codes}"
 
 
-def _empty() -> typer.Typer:
+@cache
+def program(name: str = "") -> typer.Typer:
+    """The program with the one command or group of that name, or all where there is none.
+
+    To load every command and look at its parameters takes longer than most commands do.
+    """
+    modules = [module for module, names in MODULES.items() if name in names]
+    app = _empty(completion=not modules)  # its options stand before any command's name
+    app.callback()(options)
+    for module in modules or MODULES:
+        import_module(f"crews.cli.{module}").register(app)
+    if modules:
+        app.registered_commands = [c for c in app.registered_commands if c.name == name]
+        app.registered_groups = [g for g in app.registered_groups if g.name == name]
+    return app
+
+
+def _empty(*, completion: bool) -> typer.Typer:
     return typer.Typer(
         name="crews",
+        add_completion=completion,
         help=HELP,
         epilog=exit_codes(),
         no_args_is_help=True,
@@ -53,9 +74,6 @@ def _empty() -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-
-
-app = _empty()
 
 
 def _version(wanted: bool) -> None:
@@ -69,7 +87,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool,
@@ -78,36 +95,6 @@ def options(
 ) -> None:
     """Take the options that come before a command."""
     del version
-
-
-for _module in (
-    run,
-    teams,
-    explain,
-    inbox,
-    users,
-    history,
-    cost,
-    notify,
-    worker,
-    schedules,
-    again,
-    audit,
-    retention,
-):
-    _module.register(app)
-
-
-def only(name: str) -> typer.Typer:
-    """The program with the one command or group of that name, or all where there is none.
-
-    To look at the parameters of every command takes longer than most commands do.
-    """
-    one = _empty()
-    one.registered_callback = app.registered_callback
-    one.registered_commands = [c for c in app.registered_commands if c.name == name]
-    one.registered_groups = [g for g in app.registered_groups if g.name == name]
-    return one if one.registered_commands or one.registered_groups else app
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -129,9 +116,8 @@ def _code(given: list[str]) -> int:
     options_given = given[: given.index("--")] if "--" in given else given
     as_json = "--json" in options_given
     try:
-        ended: object = only(given[0] if given else "")(
-            given, prog_name="crews", standalone_mode=False
-        )
+        app = program(given[0] if given else "")
+        ended: object = app(given, prog_name="crews", standalone_mode=False)
     except CrewsError as error:
         return failing.known(error, as_json=as_json)
     except (typer.Abort, KeyboardInterrupt):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,17 +34,34 @@ def check(
     """Say what is wrong in a team's files, or what they declare."""
     from crews.cli.output import put, put_json, say
     from crews.plain import plain
-    from crews.teams.loader import find_team, load_with_warnings
     from crews.tools.registry import TOOL_NAMES
 
-    folder = find_team(team, Path.cwd())
-    spec, warnings = load_with_warnings(folder, known_tools=TOOL_NAMES)
+    with _without_plugins():
+        from crews.teams.loader import find_team, load_with_warnings
+
+        folder = find_team(team, Path.cwd())
+        spec, warnings = load_with_warnings(folder, known_tools=TOOL_NAMES)
     if json:
         put_json(_as_json(spec, warnings))
         return
     for problem in warnings:
         say(plain(problem.render()))
     put(plain(described(spec)))
+
+
+@contextmanager
+def _without_plugins() -> Generator[None]:
+    """Have pydantic look for no plugins: it asks every installed package, and none has a part in a team."""
+    name = "PYDANTIC_DISABLE_PLUGINS"
+    said = os.environ.get(name)
+    os.environ[name] = "__all__"
+    try:
+        yield
+    finally:
+        if said is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = said
 
 
 def schema(

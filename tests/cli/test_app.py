@@ -6,9 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import typer
 
+from crews.cli.app import program
 from crews.errors import EXIT_CODES
 from tests.cli.journal import Journal
 
@@ -42,6 +45,28 @@ def test_every_command_is_there(journal: Journal) -> None:
         "cost", "users", "whoami", "notify", "worker", "workers", "schema", "watch", "schedules",
         "export", "purge", "audit", "explain",
     }  # fmt: skip
+
+
+def test_a_command_is_the_same_when_it_is_loaded_alone() -> None:
+    every = group(program())
+    for name in every.commands:
+        alone = group(program(name))
+        assert list(alone.commands) == [name]
+        assert helped(alone, name) == helped(every, name)
+
+
+def group(app: typer.Typer) -> Any:
+    return typer.main.get_command(app)
+
+
+def helped(command: Any, *names: str) -> list[str]:
+    """The help of a command, and of each below it."""
+    context = typer.Context(command)
+    for name in names:
+        command = command.commands[name]
+        context = typer.Context(command, parent=context, info_name=name)
+    below = getattr(command, "commands", {})
+    return [command.get_help(context), *(text for name in below for text in helped(command, name))]
 
 
 def test_the_version(journal: Journal) -> None:
