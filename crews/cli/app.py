@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from crews.cli import failing
+from crews.cli.common import LOADING, seek_garbage
 from crews.errors import EXIT_CODES, EXIT_FAILED, EXIT_INTERRUPTED, CrewsError, Signal
 
 MODULES: Mapping[str, Sequence[str]] = {
@@ -33,8 +34,6 @@ MODULES: Mapping[str, Sequence[str]] = {
     "retention": ("export", "purge"),
 }
 """Module of this package -> the commands that are there, in the order of the help."""
-GARBAGE = 50_000
-"""New objects after which unreachable ones are looked for."""
 HELP = (
     "Run a supervised team of agents: it plans, works, and asks you before anything that matters."
 )
@@ -101,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
     # Importing libraries makes objects by the hundred thousand, none of which is garbage: to look for
     # some after every 700, as is the default, takes a fifth of a start.
-    gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
+    seek_garbage(every=LOADING)
     # Nor is any of them at the end, where Python looks at each once more. What must be closed is by then.
     atexit.register(gc.freeze)
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -29,7 +30,14 @@ ReviewId = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run right away.")]
 
+LOADING, STAYING = 500_000, 50_000
+"""New objects after which a process that starts, or one that stays, looks for unreachable ones."""
 _LONGEST = 3650 * 86_400
+
+
+def seek_garbage(*, every: int) -> None:
+    """Look for unreachable objects after so many new ones."""
+    gc.set_threshold(every, *gc.get_threshold()[1:])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crews import api, work
-from crews.cli.ending import say_end, tell_end
+from crews.cli.common import STAYING, seek_garbage
 from crews.cli.live import Drawn, Face, JsonLines, Lines, Silent
 from crews.cli.output import console, has_colour, has_human
 from crews.errors import EXIT_INTERRUPTED, CrewsError, UsageError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from crews.cli.keys import Keys
     from crews.records.questions import ReviewRow
     from crews.records.rows import RunRow
+
+STARTED = 10.0
+"""Seconds after which all that a run needs is loaded."""
 
 
 class Interrupted(CrewsError):
@@ -94,6 +97,8 @@ def carry(
             doing = _Work(run.id, store, settings, face, told, stop_asking, theirs)
             result = asyncio.run(doing.advance())
         with contextlib.redirect_stdout(stdout):
+            from crews.cli.ending import say_end, tell_end  # what draws reports can wait
+
             if view.as_json:
                 say_end(result)
             else:
@@ -117,6 +122,7 @@ class _Work:
     async def advance(self) -> api.Result:
         """Advance the run; the first signal cancels, a second one kills."""
         loop = asyncio.get_running_loop()
+        loop.call_later(STARTED, lambda: seek_garbage(every=STAYING))
         go_on = work.follow if self.theirs else api.advance
         task = asyncio.ensure_future(
             go_on(self.run, self.store, self.settings, on_event=self.face.listen, ask=self.ask)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from crews.cli.output import json_line
 from crews.plain import one_line
 from crews.records.events import Event
-from crews.report.money import counted, duration, of_turn
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -158,6 +157,8 @@ _MARKS = {
 def _label(node: Node) -> Text:
     from rich.text import Text
 
+    from crews.report.money import counted
+
     mark, style = _MARKS[node.state]
     used = f"{counted(node.turns, 'turn')}, {counted(node.tokens, 'token')}, {node.money}"
     return Text.assemble(
@@ -169,6 +170,8 @@ def _label(node: Node) -> Text:
 def _totals(board: Board) -> Text:
     from rich.text import Text
 
+    from crews.report.money import counted
+
     tokens = counted(board.tokens, "token")
     tokens += f" of {board.walls.tokens:,}" if board.walls.tokens else ""
     money = str(board.money)
@@ -178,6 +181,8 @@ def _totals(board: Board) -> Text:
 
 def event_line(event: Event, since: float) -> str:
     """One event as a line for people; empty for what a reader can do without."""
+    from crews.report.money import duration
+
     phrase = _phrase(event)
     if not phrase:
         return ""
@@ -213,6 +218,8 @@ def _phrase(event: Event) -> str:
 def _turn(event: Event, said: str) -> str:
     if event.kind == "turn_started":
         return ""
+    from crews.report.money import counted, of_turn
+
     spent = f"{counted(event.tokens, 'token')}, {of_turn(event.money)}"
     return f"answered ({spent}){said}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crews.cli.common import Json, Verbose, journal
+from crews.cli.common import STAYING, Json, Verbose, journal, seek_garbage
 
 if TYPE_CHECKING:
     from crews.records.store import Store
@@ -32,6 +32,7 @@ def worker(
 
     from crews.logs import set_up
 
+    seek_garbage(every=STAYING)
     with journal() as (store, settings):
         set_up(settings, verbose=verbose)
         asyncio.run(serve(store, settings, concurrency))

@@ -19,7 +19,6 @@ from crews.safety.named_tests import named_tests
 from crews.safety.path_rules import PROSE, categories
 from crews.safety.paths import folded
 from crews.safety.pattern_search import Lines, Table, by_pattern, secrets_in
-from crews.safety.reading import in_code
 from crews.teams.spec import CONTENT_CATEGORIES
 
 CATEGORIES = CONTENT_CATEGORIES
@@ -74,6 +73,8 @@ def _of_change(change: FileChange) -> Iterator[Finding]:
     yield from _secrets(path, added)
     if folded(path).endswith(PROSE):
         return
+    from crews.safety.reading import in_code  # most runs begin by reading, and its tables are large
+
     yield from in_code(change, diff, new)
     yield from by_pattern(path, removed, _REMOVED, note="removed: ")
     yield from by_pattern(path, added, _WEAKENED)
