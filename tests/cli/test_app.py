@@ -69,6 +69,18 @@ def helped(command: Any, *names: str) -> list[str]:
     return [command.get_help(context), *(text for name in below for text in helped(command, name))]
 
 
+def test_a_check_leaves_the_environment_as_it_was(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for said in ("mine", None):
+        if said is None:
+            monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS")
+        else:
+            monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", said)
+        assert journal.run("check").code == 0
+        assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == said
+
+
 def test_the_version(journal: Journal) -> None:
     assert re.fullmatch(r"crews \d+\.\d+\.\d+\n", journal.run("--version").out)
 
