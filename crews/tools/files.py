@@ -81,7 +81,7 @@ class ReadFile(Tool[ReadFileArgs]):
 
     async def run(self, args: ReadFileArgs, context: ToolContext) -> ToolResult:
         """The lines asked for, and how to see the others."""
-        text = await asyncio.to_thread(context.workspace.read_text, args.path)
+        text = context.workspace.read_text(args.path)  # sooner done than handed to a thread
         return ToolResult(numbered(text, args.start, args.lines, clean_file(args.path)))
 
 
@@ -149,9 +149,12 @@ class WriteFile(Tool[WriteFileArgs]):
 
     async def run(self, args: WriteFileArgs, context: ToolContext) -> ToolResult:
         """Write it."""
-        change = await asyncio.to_thread(_written, args, context.workspace)
-        done = "created" if change.before is None else "replaced"
-        return await asyncio.to_thread(_write, context, change, done)
+
+        def work() -> ToolResult:
+            change = _written(args, context.workspace)
+            return _write(context, change, "created" if change.before is None else "replaced")
+
+        return await asyncio.to_thread(work)
 
 
 class EditFileArgs(Args):
@@ -189,8 +192,9 @@ class EditFile(Tool[EditFileArgs]):
 
     async def run(self, args: EditFileArgs, context: ToolContext) -> ToolResult:
         """Replace it."""
-        change = await asyncio.to_thread(_changed, args, context.workspace)
-        return await asyncio.to_thread(_write, context, change, "edited")
+        return await asyncio.to_thread(
+            lambda: _write(context, _changed(args, context.workspace), "edited")
+        )
 
 
 class DeleteFileArgs(Args):
