@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Final
 
 import pathspec
@@ -75,14 +76,20 @@ def check_contents(sheet: Sheet, path: Path, value: JsonValue) -> None:
             sheet.source.error(place, f"unknown content category '{entry[:80]}'", hint)
 
 
+@contextmanager
+def _ambiguous_is_an_error() -> Generator[None]:
+    """A pattern that Python finds ambiguous guards nothing. Filters hold for all threads: no other warning is one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        warnings.filterwarnings("error", "bad character in group name", DeprecationWarning)
+        yield
+
+
 def _glob_problem(glob: str) -> str:
     # Git finds nothing with such a glob, and `pathspec` takes the bracket for itself: neither is meant.
     if "[" in _WHOLE.sub("", glob):
         return r"'[' is not closed; '\[' stands for the bracket itself"
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error"
-        )  # as for regular expressions: what is ambiguous guards nothing
+    with _ambiguous_is_an_error():
         try:
             pattern = pathspec.lookup_pattern("gitignore")(glob)
         except (ValueError, re.error, Warning) as error:
@@ -93,8 +100,7 @@ def _glob_problem(glob: str) -> str:
 def _regex_problem(pattern: str) -> str:
     if not pattern.strip():
         return "it is empty"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a pattern that Python finds ambiguous guards nothing
+    with _ambiguous_is_an_error():
         try:
             re.compile(pattern)
         except (re.error, OverflowError, RecursionError, Warning) as error:
