@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from pydantic import PrivateAttr
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from crews.teams.spec import AgentSpec
 
 _NO_DOTENV = "PYTHON_DOTENV_DISABLED"
+_loading = threading.Lock()
 
 Execute = Callable[[], Awaitable[str]]
 """Works on one thread to its end and returns the hand-over's text."""
@@ -48,11 +51,21 @@ def quiet(storage: Path) -> None:
 
 
 def load(storage: Path) -> None:
-    """Have everything of CrewAI there that a run needs."""
-    quiet(storage)
-    _cached("agent", _loop_agent)
-    _cached("crew", _unkept_crew)
-    importlib.import_module("crewai.task")
+    """Have everything of CrewAI there that a run needs. Runs that begin at once in one process may all ask for it."""
+    with _loading:  # what it changes of the environment meanwhile, one alone can put back
+        quiet(storage)
+        _cached("agent", _loop_agent)
+        _cached("crew", _unkept_crew)
+        importlib.import_module("crewai.task")
+        _let_go_of_tasks()
+
+
+def _let_go_of_tasks() -> None:
+    """CrewAI would keep every task that neither completed nor failed, as none does that waits, with its whole run."""
+    from crewai.events.event_listener import event_listener
+
+    spans: WeakKeyDictionary[Task, Any] = WeakKeyDictionary()
+    event_listener.execution_spans = cast("dict[Task, Any]", spans)
 
 
 def is_loaded() -> bool:

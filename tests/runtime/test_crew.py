@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import os
+import time
 from pathlib import Path
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -30,6 +34,26 @@ def test_nothing_leaves_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     crew.quiet(Path("storage"))
     assert [os.environ[n] for n in names] == ["true", "true", "false"]
     assert os.environ["CREWAI_STORAGE_DIR"] == "storage"
+
+
+def test_runs_that_begin_at_once_load_it_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PYTHON_DOTENV_DISABLED", raising=False)
+    imported = importlib.import_module
+
+    def lingering(name: str, package: str | None = None) -> object:
+        time.sleep(0.02 if name == "crewai" else 0)
+        return imported(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", lingering)
+
+    async def begin() -> None:
+        await asyncio.gather(*(asyncio.to_thread(crew.load, Path("storage")) for _ in range(8)))
+
+    asyncio.run(begin())
+    assert crew.is_loaded()
+    assert "PYTHON_DOTENV_DISABLED" not in os.environ
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +116,29 @@ def test_signals_and_errors_come_through_and_nothing_runs_again(signal: BaseExce
     with pytest.raises(type(signal)):
         asyncio.run(crew.run_task("work", "a result", SPEC, execute))
     assert runs == [1]
+
+
+def test_a_run_that_waits_is_held_by_nothing(tmp_path: Path) -> None:
+    crew.load(tmp_path)
+
+    class Held:
+        """What a run holds."""
+
+    async def wait_for_a_human() -> ReferenceType[Held]:
+        held = Held()
+        left = ref(held)
+
+        async def execute() -> str:
+            raise Waiting(str(held))
+
+        agent = crew.make_agent(SPEC, execute)
+        with pytest.raises(Waiting):
+            await crew.kick_off("team", [agent], [crew.make_task("do", "x", agent)])
+        return left
+
+    left = asyncio.run(wait_for_a_human())
+    gc.collect()
+    assert left() is None
 
 
 def test_a_crew_runs_its_tasks_in_order_each_by_its_own_agent() -> None:
