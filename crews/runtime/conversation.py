@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from crews.records.journal import Journal
@@ -51,7 +52,7 @@ class Conversation:
     @classmethod
     def begin(cls, thread: ThreadRow) -> Conversation:
         """A conversation in which only the brief has been said."""
-        talk = cls(thread, tools=tuple(json.loads(thread.tools)))
+        talk = cls(thread, tools=_defined(thread.tools))
         talk._say("user", thread.brief)
         talk.unseen_bytes = talk.all_bytes = _size(thread.brief) + _fixed(thread)
         return talk
@@ -129,6 +130,12 @@ class Conversation:
 def text_of(blocks: Sequence[Block]) -> str:
     """What is said in words."""
     return "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text")
+
+
+@lru_cache(maxsize=128)
+def _defined(tools: str) -> tuple[Block, ...]:
+    """A thread's tools, which nobody changes: all runs of a team share them."""
+    return tuple(json.loads(tools))
 
 
 def sendable(content: list[Block]) -> list[Block]:

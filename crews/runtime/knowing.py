@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -79,8 +80,9 @@ def trusted_texts(scene: Scene, thread: ThreadRow) -> Iterator[str]:
         yield from _planned(scene.journal, thread)
 
 
+@lru_cache(maxsize=64)
 def without_settings(source: str) -> str:
-    """A file of the team without its bare figures."""
+    """A file of the team without its bare figures; one text for all of the team's runs."""
     return _SETTING.sub(r"\1", source)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from sys import intern
 
 from crews.errors import StopRun
 from crews.records.rows import Grant, ReturnField, ThreadKind, ThreadRow
@@ -58,10 +59,13 @@ def open_thread(
         task=task,
         step=step,
         model=scene.options.model or agent.llm,
-        system=prompts.system_prompt(
-            agent, scene.team, plain=kind != "brief" and is_plain(scene, agent)
+        # The same in every run of the team: one text for all of them in memory.
+        system=intern(
+            prompts.system_prompt(
+                agent, scene.team, plain=kind != "brief" and is_plain(scene, agent)
+            )
         ),
-        tools=dump([definition(t) for t in tools.values()]),
+        tools=intern(dump([definition(t) for t in tools.values()])),
         brief=brief,
         grants=_grant(agent, tools, bounds).model_dump_json(),
         limits=(limits or Limits()).model_dump_json(),

@@ -17,6 +17,7 @@ import stat
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
+from sys import intern
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -106,7 +107,7 @@ def open_workspace(folder: Path) -> Workspace:
 def _known(manifest: Manifest) -> list[Mapping[str, FileState]]:
     """The states of the copied files; empty: they must be looked at."""
     known = {
-        path: FileState(file.mode, file.sha256, file.size)
+        intern(path): FileState(file.mode, intern(file.sha256), file.size)
         for path, file in manifest.files.items()
         if file.size is not None
     }

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from struct import Struct
+from sys import intern
 from typing import Literal, NoReturn
 
 from crews.tools.base import ToolError
@@ -43,6 +45,8 @@ _COARSE_NS = (
     2_000_000_000  # the same, where the file system keeps whole seconds, or every second one
 )
 
+_KEY = Struct("<QqqQI")
+
 
 @dataclass(frozen=True, slots=True)
 class FileState:
@@ -68,7 +72,7 @@ class Found:
 
 _Entry = tuple[str, os.stat_result]
 _Opened = Callable[[str], AbstractContextManager[tuple[int, os.stat_result]]]
-StateCache = MutableMapping[tuple[str, str], tuple[tuple[int, ...], FileState]]
+StateCache = MutableMapping[tuple[str, str], tuple[bytes, FileState]]
 """(root, path) -> (size, times, inode and mode; state)."""
 
 
@@ -218,11 +222,12 @@ def _hashed(root: Path, path: str, cache: StateCache | None, opened: _Opened) ->
         opened(path) as (descriptor, status),
         open(descriptor, "rb", closefd=False) as file,
     ):
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        # Runs on the same folder share the texts.
+        digest = intern(hashlib.file_digest(file, "sha256").hexdigest())
         state = FileState(mode_of(status), digest, file.tell())
         after = os.fstat(descriptor)
     if cache is not None and _settled(after) and _key(after) == _key(status):
-        cache[str(root), path] = (_key(after), state)
+        cache[str(root), intern(path)] = (_key(after), state)
     return state
 
 
@@ -233,8 +238,11 @@ def _settled(status: os.stat_result) -> bool:
     return age > (_COARSE_NS if coarse else _RACY_NS)
 
 
-def _key(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
+def _key(status: os.stat_result) -> bytes:
+    """Every run keeps one for each of its files: five numbers would take three times the room."""
+    return _KEY.pack(
+        status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode
+    )
 
 
 def mode_of(status: os.stat_result) -> Mode:
