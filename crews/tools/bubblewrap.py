@@ -174,7 +174,8 @@ class Bubblewrap(Sandbox):
         yield from _system()
         shown = {path: path for path in ETC if os.path.isdir(path)}  # noqa: PTH112 - a Path costs more than the look
         shown |= {str(prefix): str(prefix) for prefix in self.python.prefixes}
-        shown[_PROGRAMS] = str(private.bin)
+        if private.bin.is_dir():
+            shown[_PROGRAMS] = str(private.bin)
         if self.egress:
             shown[FOLDER] = str(private.root / "egress")
             shown[_FORWARDER] = egress_child.__file__

@@ -89,8 +89,8 @@ class Landlock(Sandbox):
 
     def _needs_search(self, workspace: Path) -> bool:
         """Does a user without rights need root's help to come to Python and the workspace?"""
-        open_to_all = map(reachable_by_others, (*self.python.prefixes, workspace.parent))
-        if all(open_to_all) and reachable_by_others(Path(tempfile.gettempdir())):
+        temporary = Path(tempfile.gettempdir())
+        if reachable_by_others(*self.python.prefixes, workspace.parent, temporary):
             return False
         if not has_capability(_CAP_DAC_READ_SEARCH):
             raise SandboxUnavailable("Python or the workspace lies where only root may look")

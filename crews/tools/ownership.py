@@ -79,9 +79,10 @@ def give(folder: Path, uid: int) -> None:
                     os.chown(*chown, dir_fd=visited.descriptor, follow_symlinks=False)
 
 
-def reachable_by_others(path: Path) -> bool:
-    """Can a user who owns nothing come to this folder, and enter it?"""
-    return all(one.stat().st_mode & 0o001 for one in (path, *path.parents))
+def reachable_by_others(*paths: Path) -> bool:
+    """Can a user who owns nothing come to these folders, and enter them?"""
+    every = dict.fromkeys(str(one) for path in paths for one in (path, *path.parents))
+    return all(os.stat(one).st_mode & 0o001 for one in every)  # noqa: PTH116 - looked at for each command
 
 
 def has_capability(number: int) -> bool:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from crews.errors import SandboxUnavailable
@@ -74,10 +75,15 @@ class Interpreter:
         return self.program.parent
 
     @property
-    def names(self) -> dict[str, str]:
+    def names(self) -> Mapping[str, str]:
         """Host folder -> name for it that is the same on every machine: `/venv` or `/python`."""
-        own = {Path(sys.prefix), Path(sys.prefix).resolve()} - {Path(sys.base_prefix)}
-        return {str(path): "/venv" if path in own else "/python" for path in self.prefixes}
+        return _named(self.prefixes)
+
+
+@lru_cache(maxsize=8)
+def _named(prefixes: tuple[Path, ...]) -> Mapping[str, str]:
+    own = {Path(sys.prefix), Path(sys.prefix).resolve()} - {Path(sys.base_prefix)}
+    return {str(path): "/venv" if path in own else "/python" for path in prefixes}
 
 
 def interpreter() -> Interpreter:
@@ -166,7 +172,7 @@ class Scratch:
 
     @property
     def bin(self) -> Path:
-        """On its PATH: a `python`, where the interpreter's folder has only `python3`."""
+        """On its PATH: a `python`, where the interpreter's folder has only `python3`; else it is not there."""
         return self.root / "bin"
 
 
@@ -182,13 +188,18 @@ async def scratch(python: Interpreter, uid: int | None) -> AsyncGenerator[Scratc
 
 
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="crews-")).resolve()
+    return Path(tempfile.mkdtemp(prefix="crews-", dir=_real(tempfile.gettempdir())))
+
+
+@lru_cache(maxsize=8)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _was_empty(made: Scratch) -> bool:
     """Remove folders in which nothing was left: most commands leave nothing, and a thread takes longer than that."""
     try:
-        for folder in (made.tmp, made.shm, made.bin, made.root):
+        for folder in (made.tmp, made.shm, made.root):
             folder.rmdir()
     except OSError:
         return False
@@ -201,8 +212,8 @@ def _furnished(made: Scratch, python: Interpreter, uid: int | None) -> Scratch:
         folder.mkdir(0o700)
         if uid is not None:
             os.chown(folder, uid, uid)
-    made.bin.mkdir()
-    if not (python.folder / "python").exists():
+    if not os.path.exists(python.folder / "python"):  # noqa: PTH110
+        made.bin.mkdir()
         wrapper = made.bin / "python"
         wrapper.write_text(f'#!{SHELL}\nexec "{python.program}" "$@"\n', encoding="utf-8")
         wrapper.chmod(0o755)
