@@ -45,7 +45,9 @@ _COARSE_NS = (
     2_000_000_000  # the same, where the file system keeps whole seconds, or every second one
 )
 
-_KEY = Struct("<QqqQI")
+_KEY = Struct("<QQQQI")
+_WORD = (1 << 64) - 1
+"""A time may lie so far off that its nanoseconds need more bits than that; the others still tell it apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +242,8 @@ def _settled(status: os.stat_result) -> bool:
 
 def _key(status: os.stat_result) -> bytes:
     """Every run keeps one for each of its files: five numbers would take three times the room."""
-    return _KEY.pack(
-        status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode
-    )
+    written, changed = status.st_mtime_ns & _WORD, status.st_ctime_ns & _WORD
+    return _KEY.pack(status.st_size, written, changed, status.st_ino & _WORD, status.st_mode)
 
 
 def mode_of(status: os.stat_result) -> Mode:

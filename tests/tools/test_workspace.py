@@ -134,3 +134,12 @@ def test_a_glob_that_would_explode_is_refused(workspace: Workspace) -> None:
     workspace.write_text("x" + "a" * 200, "")
     workspace.write_text(".gitignore", "*a" * 40 + "b\n")
     assert len(workspace.list()) == 5
+
+
+@pytest.mark.parametrize("year", [1901, 2400])
+def test_a_file_of_another_century_has_a_state(workspace: Workspace, year: int) -> None:
+    workspace.write_text("old.txt", "old\n")
+    before = workspace.tree_hash()
+    then = (year - 1970) * 31_556_952 * 10**9
+    os.utime(workspace.root / "old.txt", ns=(then, then))
+    assert workspace.tree_hash() == before
