@@ -136,6 +136,49 @@ def test_later_counts_replace_earlier_ones() -> None:
     assert added([START, END, more]).usage.cache_read_input_tokens == 7
 
 
+def _started(**changed: object) -> Event:
+    return {**START, "message": {**START["message"], **changed}}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [_started(usage={}), END],
+        [_started(usage={"input_tokens": None, "output_tokens": 1}), END],
+        [START, {**END, "usage": {}}],
+        [START, {**END, "usage": None}],
+        [START, {**END, "usage": {"output_tokens": None}}],
+    ],
+)
+def test_what_an_answer_took_is_never_counted_as_nothing(events: list[Event]) -> None:
+    with pytest.raises(BrokenStream, match="how many tokens"):
+        added(events)
+
+
+def test_an_answer_cannot_give_tokens_back() -> None:
+    with pytest.raises(ValueError, match="less than nothing"):
+        added([_started(usage={"input_tokens": -5, "output_tokens": 1}), END])
+
+
+def test_what_an_answer_begins_with_is_a_part_of_it() -> None:
+    start = _started(content=[{"type": "text", "text": "pre"}])
+    delta = {"type": "text_delta", "text": "fix"}
+    event = {"type": "content_block_delta", "index": 0, "delta": delta}
+    assert added([start, event, END]).blocks == ({"type": "text", "text": "prefix"},)
+    whole = _started(content=[{"type": "text", "text": "all"}], stop_reason="end_turn")
+    assert added([whole]).stop_reason == "end_turn"
+
+
+def test_a_block_gets_no_field_of_another_kind() -> None:
+    strange = [
+        {"type": "input_json_delta", "partial_json": "{}"},
+        {"type": "thinking_delta", "thinking": "x"},
+        {"type": "signature_delta", "signature": "x"},
+    ]
+    events = [START, *block(0, {"type": "text", "text": "a"}, *strange), END]
+    assert added(events).blocks == ({"type": "text", "text": "a"},)
+
+
 def test_a_call_that_the_limit_has_cut_off_holds_what_came_of_it() -> None:
     events = [START, *call(0, "look", '{"a": [1, 2', "], "), END]
     assert added(events).blocks[0]["input"] == {"a": [1, 2]}
