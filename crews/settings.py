@@ -203,12 +203,13 @@ def _by_field(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(variables: Mapping[str, str], place: str) -> dict[str, Any]:
-    """What the variables of one place set, by the names of the fields."""
-    return {
+    """What the variables of one place set, by the names of the fields; `null` for a table sets nothing."""
+    said = {
         field: _value(field, variables[name], f"{name.upper()} in {place}")
         for field in Settings.model_fields
         if (name := _variable(field, variables))
     }
+    return {field: value for field, value in said.items() if value is not None}
 
 
 def _variable(field: str, variables: Mapping[str, str]) -> str:

@@ -62,6 +62,14 @@ def test_tables_of_several_places_are_one(monkeypatch: pytest.MonkeyPatch) -> No
     assert found == {"a": (9, 5), "b": (2, None), "c": (None, 7)}
 
 
+def test_null_for_a_table_sets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written("[models.a]\nconcurrent = 1")
+    monkeypatch.setenv("CREWS_MODELS", "null")
+    monkeypatch.setenv("CREWS_AUDIT", "null")
+    assert load().models["a"].concurrent == 1
+    assert load().audit.every == 100
+
+
 def test_a_variable_may_name_another_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHO", "ada")
     Path(".env").write_text("export CREWS_USER='${WHO} l.'  # me\nCREWS_TOKEN\n", encoding="utf-8")

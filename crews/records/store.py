@@ -90,7 +90,11 @@ class Store:
             if self.sealing is not None:
                 self.sealing(connection)
             connection.commit()
-        self._pen.keep(connection)
+        if self._give_back.alive:
+            self._pen.keep(connection)
+        else:  # closed meanwhile: nobody would give it back
+            connection.detach()
+            close(connection)
 
     @contextmanager
     def reading(self) -> Generator[Connection]:

@@ -48,6 +48,15 @@ def test_a_transaction_is_kept_whole_or_not_at_all(store: Store) -> None:
     assert rows(store) == 1
 
 
+def test_a_store_that_is_closed_in_a_transaction_keeps_no_connection(url: str) -> None:
+    open_store(url).close()  # from now on the file is there, and its engine is kept
+    store = open_store(url)
+    with store.writing() as connection:
+        store.close()
+        audit.append(connection, "r", "k", {})
+    assert connection.closed
+
+
 def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
     with store.writing() as connection:
         connection.execute(insert(meta).values(name="new", value="1"))
