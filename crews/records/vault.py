@@ -106,6 +106,7 @@ def put(connection: Connection, key: RunKey, sequence: int, contents: Contents) 
 
 def erase(connection: Connection, run: str) -> int:
     """Throw a run's key and its sealed contents away; returns how many entries lose theirs."""
+    _derived.cache_clear()
     connection.info.pop(KEYS, None)  # what comes after it in the transaction has no key
     gone = connection.execute(delete(payloads).where(payloads.c.run == run)).rowcount
     values = {"secret": "", "erased_at": time.time()}

@@ -120,11 +120,11 @@ def current_plan(journal: Journal, path: str) -> Plan | None:
     return Plan(steps, mine)
 
 
-_OF_STRANGERS = frozenset({"hosts", "targets", "amount", "returns"})
+_OF_STRANGERS = frozenset({"hosts", "targets", "amount"})
 
 
 def _meets_strangers(team: TeamSpec) -> bool:
-    """Can the team reach beyond its run, or read what comes from there? Only tools from outside do, and egress."""
+    """Can the team reach beyond its run? Only tools from outside do, and egress."""
     named = {name for agent in team.agents for name in agent.tools}
     return bool(team.policy.egress) or not named <= TOOL_NAMES
 

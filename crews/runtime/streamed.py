@@ -17,7 +17,7 @@ from crews.runtime.models import Block
 from crews.safety.bounds import CHARACTERS_A_TOKEN
 
 _TEXTS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking"}
-"""Kind of a delta -> the kind of block that it is for, and the field whose text goes on."""
+"""Kind of a delta -> the kind of block that it is for, which is also the field whose text goes on."""
 _TOLD = frozenset({"input_tokens", "output_tokens"})
 """Without these nobody knows what an answer took, which is never counted as nothing."""
 

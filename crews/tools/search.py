@@ -53,7 +53,7 @@ class SearchArgs(Args):
     literal: bool = False
     """The pattern is plain text."""
     ignore_case: bool = False
-    context: Annotated[int, Field(ge=0), at_most(10)] = 0
+    context: Annotated[int, Field(ge=0, le=10)] = 0
     limit: Annotated[int, Field(ge=1), at_most(1000)] = 100
 
 

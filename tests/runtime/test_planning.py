@@ -100,7 +100,7 @@ def test_a_plan_that_cannot_be_carried_out_is_explained_before_anybody_is_asked(
     ("tool", "egress", "told"),
     [
         ("read_file", (), False),
-        ("run_command", ("pypi.org",), True),
+        ("run_command", ("example.org",), True),
         ("post:Letter", (), True),
     ],
 )
@@ -113,8 +113,9 @@ def test_bounds_of_what_leaves_the_run_are_told_where_something_can(
     )
     team = TEAM.model_copy(update={"agents": agents, "policy": PolicySpec(egress=egress)})
     shown = json.dumps(definition(PlanTool(team)))
-    assert [f'"{n}"' in shown for n in ("hosts", "targets", "amount", "returns")] == [told] * 4
-    assert '"depends_on"' in shown
+    assert [f'"{n}"' in shown for n in ("hosts", "targets", "amount")] == [told] * 3
+    # A file may hold orders too: every team can have it read in quarantine.
+    assert '"depends_on"' in shown and '"returns"' in shown
     assert args(step("a") | {"amount": 3}).steps[0].amount == 3
 
 
