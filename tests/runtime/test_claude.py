@@ -16,6 +16,7 @@ from crews.runtime.claude import Claude, ModelSource
 from crews.runtime.models import ModelAnswer, ModelRequest
 from crews.runtime.prices import price
 from crews.settings import Settings
+from tests.runtime.asked import ASKED, MODEL, OTHER
 from tests.support.messages_api import Brain, MessagesServer
 from tests.support.reply import (
     Fault,
@@ -29,12 +30,6 @@ from tests.support.reply import (
 )
 from tests.support.request import Request
 
-MODEL, OTHER = "claude-sonnet-5-5", "claude-haiku-5-5"
-TOOL = {"name": "look", "description": "Look.", "input_schema": {"type": "object"}}
-ASKED = ModelRequest(
-    thread="/", turn=0, agent="ann", model=MODEL, system="You are ann, Ann.", tools=(TOOL,),
-    messages=({"role": "user", "content": "Go on."},), max_tokens=100,
-)  # fmt: skip
 GOOD = Reply((Text("good"),))
 
 

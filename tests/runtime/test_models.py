@@ -9,14 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crews.records.store import dump
-from crews.runtime.models import ModelRequest
-
-MODEL, OTHER = "claude-sonnet-5-5", "claude-haiku-5-5"
-TOOL = {"name": "look", "description": "Look.", "input_schema": {"type": "object"}}
-ASKED = ModelRequest(
-    thread="/", turn=0, agent="ann", model=MODEL, system="You are ann, Ann.", tools=(TOOL,),
-    messages=({"role": "user", "content": "Go on."},), max_tokens=100,
-)  # fmt: skip
+from tests.runtime.asked import ASKED, OTHER
 
 
 def test_the_last_turn_can_be_forced_to_hand_over() -> None:
