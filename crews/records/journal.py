@@ -26,6 +26,7 @@ from crews.records.rows import (
     row_as,
 )
 from crews.records.runs import close_questions, get_run, list_threads
+from crews.records.seen import Reserved, Seen
 from crews.records.steps import Step
 from crews.records.store import Store, dump
 from crews.records.tables import runs, threads, turns
@@ -40,6 +41,11 @@ class Journal:
         self.store = store
         self.run = run
         self.epoch = epoch
+        self.reserved: dict[tuple[str, int], Reserved] = {}
+        """Thread and turn -> its reservation, where this owner made it."""
+        self._seen: Seen | None = None
+        self._unlimited: set[str] = set()
+        """Threads whose calls no limit counts."""
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
@@ -48,15 +54,20 @@ class Journal:
         Raises:
             Fenced: another process has taken the run over.
         """
-        with self.store.writing() as connection:
-            mine = {"b_run": self.run, "b_epoch": self.epoch}
-            if connection.dialect.name == "sqlite":  # whose one write lock this transaction holds
-                owned = prepared.OWNED.run(connection, mine).first() is not None
-            else:  # the update takes the run's row lock first, so that no claim slips between
-                owned = bool(prepared.OWN.run(connection, mine).rowcount)
-            if not owned:
-                raise Fenced(f"run {self.run} has another owner")
-            yield connection
+        try:
+            with self.store.writing() as connection:
+                mine = {"b_run": self.run, "b_epoch": self.epoch}
+                # SQLite's one write lock is this transaction's. Elsewhere the update takes the row's lock
+                # first, so that no claim slips between.
+                sqlite = connection.dialect.name == "sqlite"
+                owned = (prepared.OWNED if sqlite else prepared.OWN).run(connection, mine).first()
+                if owned is None:
+                    raise Fenced(f"run {self.run} has another owner")
+                self._seen = Seen.of(owned)
+                yield connection
+        except BaseException:
+            self._seen = None  # who knows what of it was kept
+            raise
 
     def _at(self, path: str) -> dict[str, Any]:
         """What the prepared statements call a thread's key."""
@@ -70,11 +81,15 @@ class Journal:
 
     def totals(self) -> tuple[int, int]:
         """Tokens and nano-dollars that the run has taken so far."""
+        if (seen := self._seen) is not None:
+            return seen.tokens, seen.money
         tokens, money = self.store.look(prepared.TOTALS, {"b_run": self.run}).one()
         return int(tokens), int(money)
 
     def stop_asked(self) -> bool:
-        """Did a human ask for the end?"""
+        """Did a human ask for the end? As of this owner's last write, if that was a moment ago."""
+        if (seen := self._seen) is not None and seen.is_fresh:
+            return seen.stop_asked
         return bool(self.store.look(prepared.STOP_ASKED, {"b_run": self.run}).scalar())
 
     def set_run(self, **values: Any) -> None:
@@ -131,17 +146,17 @@ class Journal:
         with self.writing() as connection:
             audit.append(connection, self.run, kind, body)
 
-    def told_to_finish(self, path: str) -> tuple[bool, bool]:
-        """Was a thread told to finish with what there is; was the whole run, by an answer at one of its walls?"""
-        own, whole = self.store.look(prepared.FINISHING, self._at(path)).one()
-        return bool(own), bool(whole)
-
     def calls_left(self, path: str) -> int | None:
         """How many calls the limits still allow to a thread that has begun; None: there is no limit."""
+        if path in self._unlimited:
+            return None
         found = self.store.look(prepared.CALLS_TAKEN, self._at(path)).one()
         run, taken, own, mine = (found[0], int(found[1]), found[2], int(found[3]))
         counts = ((read(Limits, run).calls, taken), (read(Limits, own).calls, mine))
-        return min((most - some for most, some in counts if most is not None), default=None)
+        left = min((most - some for most, some in counts if most is not None), default=None)
+        if left is None:
+            self._unlimited.add(path)
+        return left
 
     # -- threads ------------------------------------------------------------------------------
 
@@ -239,16 +254,21 @@ class Journal:
             prepared.COUNT_THREAD.run(connection, took | {"b_seconds": worked[1]})
             self._settle(connection, turn)
             steps.note_turn(connection, self.run, turn)
+            if (seen := self._seen) is not None:
+                money = seen.money + (turn.money or 0)
+                self._seen = replace(seen, tokens=seen.tokens + turn.tokens, money=money)
 
     def _settle(self, connection: Connection, turn: TurnRow) -> None:
         """Turn the reservation into what it took, and count it on the team's day."""
         key = Key(self.run, turn.path, turn.turn, self.epoch)
         reservations.settle(connection, key, turn.tokens, turn.money)
-        mine = {**self._at(turn.path), "b_turn": turn.turn, "b_epoch": self.epoch}
-        found = prepared.SPENT_ON.run(connection, mine).first()
-        if found is not None and found.model:  # else nobody was asked: a tape answered
-            day = days.day_of(found.reserved_at)
-            days.add(connection, found.team_name, day, turn.money)
+        made = self.reserved.pop((turn.path, turn.turn), None)
+        if made is None:
+            mine = {**self._at(turn.path), "b_turn": turn.turn, "b_epoch": self.epoch}
+            found = prepared.SPENT_ON.run(connection, mine).first()
+            made = found and Reserved(found.team_name, found.model, found.reserved_at)
+        if made and made.model:  # else nobody was asked: a tape answered
+            days.add(connection, made.team, days.day_of(made.at), turn.money)
 
     def set_notice(self, path: str, turn: int, notice: str) -> None:
         """Keep what the engine tells the model after a turn."""
@@ -283,6 +303,7 @@ class Journal:
 
     def set_limits(self, limits: Limits, path: str | None = None) -> None:
         """Extend the run's limits, or one thread's."""
+        self._unlimited.clear()
         mine = runs.c.id == self.run
         table, which = runs, mine
         if path is not None:

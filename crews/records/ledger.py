@@ -17,6 +17,7 @@ from crews.records import days, prepared, reservations
 from crews.records.journal import Journal, count_work
 from crews.records.reservations import Held, Key
 from crews.records.rows import Budget, RunRow, ThreadRow, dollars
+from crews.records.seen import Reserved
 from crews.records.tables import spend
 from crews.records.workers import alive, clock
 from crews.safety.budget import Breach, Spent, breach
@@ -78,8 +79,16 @@ class Full:
     reason: str
 
 
-def reserve(journal: Journal, asked: Asked, around: Around = ALONE) -> Wall | Full | None:
-    """Set aside what a request may take at most; or say which wall is there, or that there is no room.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A human has told the thread, or the whole run, to finish with what there is."""
+
+    thread: bool
+    """Its own row says so."""
+
+
+def reserve(journal: Journal, asked: Asked, around: Around = ALONE) -> Wall | Full | Told | None:
+    """Set aside what a request may take at most; or say what stands against it: a wall, no room, a human's word.
 
     All of it is one transaction under the journal's one write lock: requests that are made at once cannot
     pass a limit together.
@@ -87,32 +96,61 @@ def reserve(journal: Journal, asked: Asked, around: Around = ALONE) -> Wall | Fu
     with journal.writing() as connection:
         count_work(connection, journal.run, asked.path, asked.worked)
         now = clock(connection)
-        if not asked.over and (wall := _wall(connection, journal, asked, around.daily, now)):
-            return wall
+        known = None if asked.over else _known(connection, journal, asked)
+        if known is not None and (against := _against(connection, asked, around, known, now)):
+            return against
         if around.room is not None and (full := _full(connection, asked.model, around.room, now)):
             return full
         key = Key(journal.run, asked.path, asked.turn, journal.epoch)
-        reservations.set_aside(connection, key, asked.wanted, asked.model, now, over=asked.over)
+        # Of a request that was never tried nothing can have been lost.
+        again = known is None or any(h.path == asked.path and not h.in_flight for h in known.held)
+        reservations.set_aside(
+            connection, key, asked.wanted, asked.model, now, over=asked.over, again=again
+        )
+        if known is not None:
+            journal.reserved[asked.path, asked.turn] = Reserved(known.team, asked.model, now)
     return None
 
 
-def _wall(
-    connection: Connection, journal: Journal, asked: Asked, daily: Decimal | None, now: float
-) -> Wall | Full | None:
-    """The first limit that the request would pass: the run's, the thread's, the team's."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a request is measured by."""
+
+    team: str
+    own: bool
+    """Was the thread told to finish?"""
+    whole: bool
+    """Was the run?"""
+    run: Budget
+    thread: Budget
+    held: Sequence[Held]
+    """What the run has reserved and not settled."""
+
+
+def _known(connection: Connection, journal: Journal, asked: Asked) -> _Known:
     mine = {"b_run": journal.run, "b_path": asked.path}
-    team, *taken = prepared.BUDGETS.run(connection, mine).one()
+    team, own, whole, *taken = prepared.BUDGETS.run(connection, mine).one()
+    half = len(taken) // 2
     held = reservations.held(connection, journal.run)
-    run, thread = Budget(*taken[: len(taken) // 2]), Budget(*taken[len(taken) // 2 :])
-    later = [Spent(wall_seconds=seconds) for seconds in asked.unwritten]
-    if found := _in_row("run", run, later[0], held, asked.wanted):
+    run, thread = Budget(*taken[:half]), Budget(*taken[half:])
+    return _Known(str(team), bool(own), bool(whole), run, thread, held)
+
+
+def _against(
+    connection: Connection, asked: Asked, around: Around, known: _Known, now: float
+) -> Wall | Full | Told | None:
+    """A human's word, or the first limit that the request would pass: the run's, the thread's, the team's."""
+    if known.own or known.whole:
+        return Told(known.own)
+    of_run, of_thread = (Spent(wall_seconds=seconds) for seconds in asked.unwritten)
+    if found := _in_row("run", known.run, of_run, known.held, asked.wanted):
         return found
-    own = [h for h in held if h.path == asked.path]
-    if found := _in_row("thread", thread, later[1], own, asked.wanted):
+    own = [h for h in known.held if h.path == asked.path]
+    if found := _in_row("thread", known.thread, of_thread, own, asked.wanted):
         return found
-    if daily is None or not asked.model:
+    if around.daily is None or not asked.model:
         return None
-    return _day_wall(connection, str(team), daily, asked, now)
+    return _day_wall(connection, known.team, around.daily, asked, now)
 
 
 def _in_row(

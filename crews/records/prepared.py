@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    func,
     insert,
     select,
     tuple_,
@@ -35,41 +36,42 @@ THIS_SPEND = _OF_THREAD & (spend.c.turn == _TURN) & (spend.c.epoch == _EPOCH)
 _COUNTED = ("tokens", "money", "turns", "calls")
 
 RUN = Prepared(select(runs).where(_THIS_RUN))
-OWNED = Prepared(select(runs.c.epoch).where(_THIS_RUN, runs.c.epoch == _EPOCH))
-"""Has the run still this epoch? Enough where the transaction has the only write lock."""
-OWN = Prepared(update(runs).where(_THIS_RUN, runs.c.epoch == _EPOCH).values(epoch=_EPOCH))
+_SEEN = (runs.c.stop_asked, runs.c.tokens, runs.c.money)
+OWNED = Prepared(select(*_SEEN).where(_THIS_RUN, runs.c.epoch == _EPOCH))
+"""The run, if it still has this epoch. Enough where the transaction has the only write lock."""
+OWN = Prepared(
+    update(runs).where(_THIS_RUN, runs.c.epoch == _EPOCH).values(epoch=_EPOCH).returning(*_SEEN)
+)
 """The same, taking the row's lock."""
 TOTALS = Prepared(select(runs.c.tokens, runs.c.money).where(_THIS_RUN))
 STOP_ASKED = Prepared(select(runs.c.stop_asked).where(_THIS_RUN))
 SET_RUN = Prepared(update(runs).where(_THIS_RUN))
 
 _BUDGET = ("limits", "tokens", "money", "money_known", "working_seconds", "turns", "calls")
+_WHOLE_RUN = (
+    select(reviews.c.id)
+    .where(
+        reviews.c.run == _RUN,
+        reviews.c.kind == "budget",
+        # No index is to be taken for the state: there are more decided reviews than there are of a run.
+        func.coalesce(reviews.c.state, "") == "decided",
+        reviews.c.decision == "reject",
+        reviews.c.address.like("run#%") | reviews.c.address.like("team#%"),
+    )
+    .exists()
+)
 BUDGETS = Prepared(
     select(
         runs.c.team_name,
+        threads.c.finish_now,
+        _WHOLE_RUN.label("all_finish"),
         *(runs.c[name].label(f"run_{name}") for name in _BUDGET),
         *(threads.c[name] for name in _BUDGET),
     )
     .join(threads, threads.c.run == runs.c.id)
     .where(_THIS_THREAD)
 )
-"""What a run, and one of its threads, may take and has taken."""
-FINISHING = Prepared(
-    select(
-        threads.c.finish_now,
-        select(reviews.c.id)
-        .where(
-            reviews.c.run == _RUN,
-            reviews.c.kind == "budget",
-            reviews.c.state == "decided",
-            reviews.c.decision == "reject",
-            reviews.c.address.like("run#%") | reviews.c.address.like("team#%"),
-        )
-        .exists()
-        .label("all"),
-    ).where(_THIS_THREAD)
-)
-"""Was the thread told to finish; was the whole run?"""
+"""What a run, and one of its threads, may take and has taken; were they told to finish with what there is?"""
 CALLS_TAKEN = Prepared(
     select(runs.c.limits, runs.c.calls, threads.c.limits, threads.c.calls)
     .join(threads, threads.c.run == runs.c.id)

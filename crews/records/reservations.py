@@ -102,11 +102,12 @@ class Held:
 
 
 def set_aside(
-    connection: Connection, key: Key, wanted: Spent, model: str, now: float, *, over: bool = False
-) -> None:
+    connection: Connection, key: Key, wanted: Spent, model: str, now: float, *, over: bool = False,
+    again: bool = True,
+) -> None:  # fmt: skip
     """Reserve the most that an attempt may take; what an attempt before it lost stays lost.
 
-    `over`: it is made beyond a wall.
+    `over`: it is made beyond a wall. `again`: there may have been an attempt before it.
     """
     money = wanted.money
     values: dict[str, object] = {
@@ -116,7 +117,8 @@ def set_aside(
         "model": model,
         "reserved_at": now,
     }
-    if not _AGAIN.run(connection, key.bound | values | {"b_over": int(over)}).rowcount:
+    tried = again and _AGAIN.run(connection, key.bound | values | {"b_over": int(over)}).rowcount
+    if not tried:
         where = {"run": key.run, "path": key.path, "turn": key.turn, "epoch": key.epoch}
         _NEW.run(connection, where | values | {"beyond": int(over)})
 

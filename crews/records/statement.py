@@ -179,7 +179,7 @@ def _compiled(
     positions = compiled.positiontup
     taken = compiled.binds.items()
     converts = {n: _way(bind.type, dialect, "bind") for n, bind in taken}
-    columns = list(statement.selected_columns) if isinstance(statement, SelectBase) else []
+    columns = list(statement.exported_columns)  # of a change: what it returns
     found = tuple(_way(c.type, dialect, "result") for c in columns)
     return _Ready(
         sql=str(compiled),

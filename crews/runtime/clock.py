@@ -67,6 +67,8 @@ class Clock:
 
     def _still(self, path: str) -> bool:
         """Does everyone who could work on this, or below it, wait?"""
+        if not self._resting:
+            return False
         at_work = {p for p in self._open if _is_within(p, path)}
         leaves = {p for p in at_work if not any(_is_within(o, p) and o != p for o in at_work)}
         return bool(leaves) and leaves <= self._resting

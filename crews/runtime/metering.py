@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from crews.errors import StopRun, Waiting
 from crews.records import ledger
-from crews.records.ledger import Around, Asked, Full, Wall
+from crews.records.ledger import Around, Asked, Full, Told, Wall
 from crews.records.rows import ThreadRow, dollars
 from crews.runtime import walls
 from crews.runtime.conversation import Conversation
@@ -49,12 +49,13 @@ async def reserve(
     forced = request.forced_tool is not None
     asked, counted = _asked(scene, agent, thread, talk, forced=forced), False
     while True:
-        if walls.finishing(scene, thread):
-            return None
         walls.heed_days(scene)
         wall = await _with_room(scene, thread, asked)
         if wall is None:
             return asked
+        if isinstance(wall, Told):
+            walls.finish(scene, thread, wall)
+            return None
         if not counted and wall.breach.kind in {"tokens", "money"}:
             counted = True
             if (count := await scene.model.count(request)) is not None:
@@ -90,8 +91,8 @@ def calls_left(scene: Scene, thread: ThreadRow) -> int:
     return NO_LIMIT if left is None else max(0, left)
 
 
-async def _with_room(scene: Scene, thread: ThreadRow, asked: Asked) -> Wall | None:
-    """Reserve as soon as the model has room; the wall, if there is one by then.
+async def _with_room(scene: Scene, thread: ThreadRow, asked: Asked) -> Wall | Told | None:
+    """Reserve as soon as the model has room; what stands against it by then, if anything does.
 
     Raises:
         Waiting: the process is to end before there was room.
@@ -113,7 +114,7 @@ async def _with_room(scene: Scene, thread: ThreadRow, asked: Asked) -> Wall | No
             found = _reserve(scene, asked)
             if not isinstance(found, Full):
                 break
-    return found if isinstance(found, Wall) else None
+    return None if isinstance(found, Full) else found
 
 
 def _pauses() -> Generator[float]:
@@ -124,7 +125,7 @@ def _pauses() -> Generator[float]:
         pause = min(LONGEST_PAUSE, pause * 1.5)
 
 
-def _reserve(scene: Scene, asked: Asked) -> Wall | Full | None:
+def _reserve(scene: Scene, asked: Asked) -> Wall | Full | Told | None:
     around = Around(scene.team.policy.daily.money, scene.settings.models.get(asked.model))
     unwritten = scene.clock.unwritten(), scene.clock.unwritten(asked.path)
     if max(unwritten) < WORTH_A_ROW:

@@ -16,7 +16,7 @@ from crews.errors import EXIT_BUDGET, BudgetSpent, StopRun, Waiting
 from crews.records import days, inbox
 from crews.records.days import DayRow
 from crews.records.inbox import Question
-from crews.records.ledger import Wall
+from crews.records.ledger import Told, Wall
 from crews.records.questions import ReviewRow
 from crews.records.rows import ThreadRow, dollars
 from crews.records.workers import clock
@@ -31,12 +31,10 @@ REQUESTS_BEYOND = 1 + GRACE_TURNS
 """Requests of a thread beyond a wall, in which it says how far it has come."""
 
 
-def finishing(scene: Scene, thread: ThreadRow) -> bool:
-    """Was this thread, or the whole run, told to finish with what there is?"""
-    own, whole = scene.journal.told_to_finish(thread.path)
-    if whole and not own:
+def finish(scene: Scene, thread: ThreadRow, told: Told) -> None:
+    """Keep in the thread's row that it was told to finish with what there is."""
+    if not told.thread:
         scene.journal.set_thread(thread.path, finish_now=True)
-    return own or whole
 
 
 def stop_at(scene: Scene, thread: ThreadRow, agent: AgentSpec, wall: Wall) -> None:

@@ -29,6 +29,10 @@ def described(kind: Kind, amount: Amount) -> str:
     return f"${amount:,}" if kind == "money" else f"{amount:,} {_UNITS[kind]}"
 
 
+def _is_amount(amount: Amount) -> bool:
+    return math.isfinite(amount) and amount >= 0
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What was used, or is about to be. Nothing is negative; the units are those of `Limits`."""
@@ -41,9 +45,13 @@ class Spent:
     calls: int = 0
 
     def __post_init__(self) -> None:
+        counts = 0 <= self.tokens < math.inf and 0 <= self.turns < math.inf
+        others = 0 <= self.calls < math.inf and 0 <= self.wall_seconds < math.inf
+        if counts and others and (self.money is None or _is_amount(self.money)):
+            return
         for kind in KINDS:
             amount = self.of(kind)
-            if amount is not None and not (math.isfinite(amount) and amount >= 0):
+            if amount is not None and not _is_amount(amount):
                 raise ValueError(f"Spent {_UNITS[kind]} must be a number from 0 on, not {amount}.")
 
     def of(self, kind: Kind) -> Amount | None:
@@ -93,17 +101,14 @@ def breach(limits: Limits, spent: Spent, wanted: Spent) -> Breach | None:
     `spent` is what was spent and what is reserved. Reaching a limit exactly is no breach. A limit
     on money with an unknown price is one: it fails closed.
     """
-    return next((b for kind in KINDS if (b := _breach(kind, limits, spent, wanted))), None)
-
-
-def _breach(kind: Kind, limits: Limits, spent: Spent, wanted: Spent) -> Breach | None:
-    limit = limit_of(limits, kind)
-    if limit is None:
-        return None
-    total = (spent + wanted).of(kind)
-    if total is not None and total <= limit:
-        return None
-    return Breach(kind, limit, spent.of(kind), wanted.of(kind))
+    whole = spent + wanted
+    for kind in KINDS:
+        if (limit := limit_of(limits, kind)) is None:
+            continue
+        total = whole.of(kind)
+        if total is None or total > limit:
+            return Breach(kind, limit, spent.of(kind), wanted.of(kind))
+    return None
 
 
 def limit_of(limits: Limits, kind: Kind) -> Amount | None:

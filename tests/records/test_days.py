@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from crews.records import audit, days, inbox, ledger
 from crews.records.days import DayRow, day_of
@@ -123,11 +124,27 @@ def test_a_turn_counts_on_the_day_on_which_it_was_reserved(store: Store) -> None
     ledger.reserve(one, asked(90), DAY)
     yesterday(store)
     assert ledger.reserve(two, asked(100), DAY) is None
-    answer(one, 80)
+    answer(Journal(store, one.run, one.epoch), 80)
     assert spent(store).money == 0
     (row,) = days.list_days(store)
     assert (row.money, row.day < today(store)) == (80, True)
     assert isinstance(ledger.reserve(one, asked(1, 1), DAY), Full)
+
+
+def test_so_it_does_for_the_owner_that_reserved_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = begun(store)
+
+    def a_day_ago(_: Connection) -> float:
+        return time.time() - days.SECONDS
+
+    with monkeypatch.context() as before_midnight:
+        before_midnight.setattr(ledger, "clock", a_day_ago)
+        ledger.reserve(journal, asked(90), DAY)
+    answer(journal, 80)
+    (row,) = days.list_days(store)
+    assert (row.money, row.day < today(store)) == (80, True)
 
 
 @pytest.mark.parametrize("where", ["of this request", "of one that was made", "of one under way"])

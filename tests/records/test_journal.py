@@ -79,7 +79,6 @@ def test_every_way_to_write_is_tried() -> None:
         "row",
         "totals",
         "calls_left",
-        "told_to_finish",
         "stop_asked",
         "thread",
         "threads",
