@@ -16,7 +16,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from pydantic import JsonValue
@@ -128,13 +128,11 @@ def append(
             kept = given if clean else _without_secrets(connection, given)
             whole[SEALED] = {name: key.mac(name, value) for name, value in kept.items()}
             vault.put(connection, key, sequence, kept)
-    body_text = dump({k: _spelt(v) for k, v in whole.items()})
-    row = AuditRow(sequence, run, time.time(), kind, body_text, tip.hash, "")
-    line = entry_line(row).encode()
-    row = replace(
-        row,
-        hash=hashlib.sha256(line).hexdigest(),
-        node=_node(connection, sequence, merkle.leaf_hash(line), tip.node),
+    body_text, at = dump({k: _spelt(v) for k, v in whole.items()}), time.time()
+    line = _line(sequence, run, at, kind, body_text, tip.hash).encode()
+    node = _node(connection, sequence, merkle.leaf_hash(line), tip.node)
+    row = AuditRow(
+        sequence, run, at, kind, body_text, tip.hash, hashlib.sha256(line).hexdigest(), node
     )
     _INSERT.run(connection, columns_of(row))
     _remember(connection, row)
@@ -224,13 +222,17 @@ def _remember(connection: Connection, row: AuditRow) -> None:
 
 def entry_hash(sequence: int, run: str, at: float, kind: str, body: str, previous: str) -> str:
     """SHA-256 over the entry's fields and the hash before it."""
-    row = AuditRow(sequence, run, at, kind, body, previous, "")
-    return hashlib.sha256(entry_line(row).encode()).hexdigest()
+    line = _line(sequence, run, at, kind, body, previous)
+    return hashlib.sha256(line.encode()).hexdigest()
 
 
 def entry_line(row: AuditRow) -> str:
     """The text whose SHA-256 is the entry's hash: a JSON list of its fields and the hash before it."""
-    return dump([row.sequence, row.run, repr(row.at), row.kind, row.body, row.previous])
+    return _line(row.sequence, row.run, row.at, row.kind, row.body, row.previous)
+
+
+def _line(sequence: int, run: str, at: float, kind: str, body: str, previous: str) -> str:
+    return dump([sequence, run, repr(at), kind, body, previous])
 
 
 def told(store: Store, run: str | None = None) -> tuple[tuple[AuditRow, dict[str, JsonValue]], ...]:

@@ -212,7 +212,10 @@ class Redactor:
     def _cut(self, text: str, spots: Iterable[Spot]) -> str:
         parts: list[str] = []
         end = 0
-        for spot in sorted(spots, key=lambda spot: (spot.start, -spot.end)):
+        found = sorted(spots, key=lambda spot: (spot.start, -spot.end))
+        if not found:
+            return text
+        for spot in found:
             if spot.start >= end:
                 parts += [text[end : spot.start], self._labels[spot.name]]
                 end = spot.end
@@ -220,6 +223,8 @@ class Redactor:
 
     def _outside(self, text: str, change: Callable[[str], str]) -> str:
         """The text with everything changed that stands between replacements."""
+        if HEAD not in text:
+            return change(text)
         parts: list[str] = []
         end = 0
         for mark in self._marks.finditer(text):
