@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, select, update
 
-from crews.errors import EXIT_FAILED, Fenced
+from crews.errors import EXIT_FAILED
 from crews.records import audit, days, prepared, reservations, steps
 from crews.records.kept import read
+from crews.records.ownership import Ownership
 from crews.records.reservations import Key
 from crews.records.rows import (
     CallRow,
@@ -26,7 +26,7 @@ from crews.records.rows import (
     row_as,
 )
 from crews.records.runs import close_questions, get_run, list_threads
-from crews.records.seen import Reserved, Seen
+from crews.records.seen import Reserved
 from crews.records.steps import Step
 from crews.records.store import Store, dump
 from crews.records.tables import runs, threads, turns
@@ -34,40 +34,15 @@ from crews.safety.action import Verdict
 from crews.teams.spec import Limits
 
 
-class Journal:
+class Journal(Ownership):
     """One run's journal in the hands of the process that owns the run."""
 
     def __init__(self, store: Store, run: str, epoch: int) -> None:
-        self.store = store
-        self.run = run
-        self.epoch = epoch
+        super().__init__(store, run, epoch)
         self.reserved: dict[tuple[str, int], Reserved] = {}
         """Thread and turn -> its reservation, where this owner made it."""
-        self._seen: Seen | None = None
         self._unlimited: set[str] = set()
         """Threads whose calls no limit counts."""
-
-    @contextmanager
-    def writing(self) -> Generator[Connection]:
-        """A transaction that only the run's present owner can make.
-
-        Raises:
-            Fenced: another process has taken the run over.
-        """
-        try:
-            with self.store.writing() as connection:
-                mine = {"b_run": self.run, "b_epoch": self.epoch}
-                # SQLite's one write lock is this transaction's. Elsewhere the update takes the row's lock
-                # first, so that no claim slips between.
-                sqlite = connection.dialect.name == "sqlite"
-                owned = (prepared.OWNED if sqlite else prepared.OWN).run(connection, mine).first()
-                if owned is None:
-                    raise Fenced(f"run {self.run} has another owner")
-                self._seen = Seen.of(owned)
-                yield connection
-        except BaseException:
-            self._seen = None  # who knows what of it was kept
-            raise
 
     def _at(self, path: str) -> dict[str, Any]:
         """What the prepared statements call a thread's key."""
@@ -78,19 +53,6 @@ class Journal:
     def row(self) -> RunRow:
         """The run as it stands."""
         return get_run(self.store, self.run)
-
-    def totals(self) -> tuple[int, int]:
-        """Tokens and nano-dollars that the run has taken so far."""
-        if (seen := self._seen) is not None:
-            return seen.tokens, seen.money
-        tokens, money = self.store.look(prepared.TOTALS, {"b_run": self.run}).one()
-        return int(tokens), int(money)
-
-    def stop_asked(self) -> bool:
-        """Did a human ask for the end? As of this owner's last write, if that was a moment ago."""
-        if (seen := self._seen) is not None and seen.is_fresh:
-            return seen.stop_asked
-        return bool(self.store.look(prepared.STOP_ASKED, {"b_run": self.run}).scalar())
 
     def set_run(self, **values: Any) -> None:
         """Change columns of the run."""
@@ -217,6 +179,7 @@ class Journal:
 
     def calls(self, path: str | None = None, turn: int | None = None) -> tuple[CallRow, ...]:
         """Calls of the run, of a thread, or of one turn, in order."""
+        self.flush()
         which, place = prepared.CALLS_OF_RUN, {"b_run": self.run, "b_path": path, "b_turn": turn}
         if path is not None:
             which = prepared.CALLS_OF_THREAD if turn is None else prepared.CALLS_OF_TURN
@@ -224,6 +187,7 @@ class Journal:
 
     def calls_before(self, call: CallRow, most: int) -> tuple[CallRow, ...]:
         """The calls of the same thread that came before this one, newest first, at most so many."""
+        self.flush()
         this = {**_is_call(call), "b_run": self.run, "b_most": most}
         return tuple(
             row_as(CallRow, row) for row in self.store.look(prepared.CALLS_BEFORE, this).rows
@@ -231,6 +195,7 @@ class Journal:
 
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""
+        self.flush()
         this = {**self._at(path), "b_turn": turn, "b_place": place}
         row = self.store.look(prepared.CALL, this).first()
         return None if row is None else row_as(CallRow, row)
@@ -282,11 +247,21 @@ class Journal:
     def set_call(self, call: CallRow, *taken: Step, **values: Any) -> CallRow:
         """Change columns of a call, with an audit entry for each step that was taken; returns the new row."""
         with self.writing() as connection:
-            now = {**_is_call(call), **values, "epoch": self.epoch}
-            prepared.SET_CALL.run(connection, now)
-            for step in taken:
-                steps.note_call(connection, self.run, call, step)
+            self._change(connection, call, taken, values)
         return replace(call, **values, epoch=self.epoch)
+
+    def set_call_later(self, call: CallRow, *taken: Step, **values: Any) -> CallRow:
+        """The same with what this owner writes next: for what nothing outside the run hangs on."""
+        self._later.append(lambda connection: self._change(connection, call, taken, values))
+        return replace(call, **values, epoch=self.epoch)
+
+    def _change(
+        self, connection: Connection, call: CallRow, taken: Sequence[Step], values: dict[str, Any]
+    ) -> None:
+        now = {**_is_call(call), **values, "epoch": self.epoch}
+        prepared.SET_CALL.run(connection, now)
+        for step in taken:
+            steps.note_call(connection, self.run, call, step)
 
     def rule_call(
         self, call: CallRow, verdict: Verdict, agent: str, arguments: str = "", standing: str = "",

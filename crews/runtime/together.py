@@ -18,7 +18,9 @@ async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         Waiting: one of them waits for a human; raised after the others have finished.
         BaseException: anything else that one of them raises, at once; the others are cancelled.
     """
-    if len(works) == 1:  # in a task of its own all the same: what it sets in its context stays there
+    if (
+        len(works) == 1
+    ):  # in a task of its own all the same: what it sets in its context stays there
         return [await asyncio.ensure_future(works[0])]
     tasks = [asyncio.ensure_future(w) for w in works]
     pending = set(tasks)

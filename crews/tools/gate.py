@@ -2,7 +2,7 @@
 
 A call moves: proposed -> (waiting) -> started -> done | failed | denied | unknown. Each state is committed
 before the next thing happens, so that a new owner of the run goes on at the exact call. An `inner` look is no thing
-that happens: nobody learns of it before it is committed as a whole.
+that happens: no model learns of it before it is committed as a whole, with the reservation of the next request.
 
 What has no key happens at most once: a call that a dead owner had started goes to a human, unless it can be
 seen, or does not matter, whether it happened. A `keyed` tool is simply run again, under the same key.
@@ -265,7 +265,8 @@ class Gate(CallLog):
     ) -> CallRow:
         """Run a tool of which only the agent learns, and that from the journal: beginning and end are one step.
 
-        Until that is written the call is as it was proposed, and a new owner takes it up from there.
+        Until that is written, with what the run writes next, the call is as it was proposed, and a new owner takes
+        it up from there.
         """
         now = replace(call, **beginning.values, epoch=self.journal.epoch)
         self.tell_of(now, seat, tool, beginning)

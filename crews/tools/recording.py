@@ -154,7 +154,8 @@ class CallLog:
             text: What the model is told.
             heard: Whose words that is.
             facts: What else the audit log is told.
-            beginning: What is not written of its beginning yet; it stands before the end, and with it.
+            beginning: What is not written of its beginning yet; it stands before the end, and with it. Nobody but
+                the agent learns of such a call, so that both are written with what the run writes next.
         """
         text = shortened(evidence.edit_note(call, self.journal.store) + text, self.redactor.text)
         shown, whole = clip(text, call)
@@ -162,7 +163,8 @@ class CallLog:
             name: [self.redactor.outward(value) for value in values]
             for name, values in (facts or {}).items()
         }
-        call = self.journal.set_call(
+        keep = self.journal.set_call_later if beginning.steps else self.journal.set_call
+        call = keep(
             call,
             *beginning.steps,
             Step(

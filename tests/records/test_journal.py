@@ -42,6 +42,7 @@ WRITES: dict[str, Write] = {
     "record_turn": lambda j: j.record_turn(turn(j, number=1), [call(j, turn=1)]),
     "set_notice": lambda j: j.set_notice("/", 0, "mine"),
     "set_call": lambda j: j.set_call(call(j), state="done"),
+    "set_call_later": lambda j: (j.set_call_later(call(j), state="done"), j.flush()),
     "rule_call": lambda j: j.rule_call(call(j), Verdict("deny", "r", "why"), "ann"),
     "set_limits of the run": lambda j: j.set_limits(limits(turns=9)),
     "set_limits of a thread": lambda j: j.set_limits(limits(turns=9), "/"),

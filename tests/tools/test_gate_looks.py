@@ -65,7 +65,8 @@ def test_what_a_look_saw_is_not_kept_by_who_lost_the_run(bench: Bench) -> None:
 
     with pytest.raises(Fenced):
         bench.settle(call, probe(act=lose, inner=True))
-    assert (bench.now(call).state, bench.kinds()) == ("proposed", [])
+    after = bench.taken_over()
+    assert (after.now(call).state, after.kinds()) == ("proposed", [])
 
 
 def test_a_look_that_policy_denies_is_not_made(bench: Bench) -> None:
