@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event as events
+from sqlalchemy import select
 from sqlalchemy.engine import Engine
 
 from crews import Event
 from crews.errors import ModelAuthError
+from crews.records.store import open_store
+from crews.records.tables import calls
 from tests.stories.players import (
     CODER,
     LOOK,
@@ -64,6 +67,21 @@ def test_a_refused_key_of_a_worker_is_nothing_to_tell_the_supervisor() -> None:
         assert stage.resume().status == "completed"
         assert [t.path for t in stage.threads()] == ["/", "/1.0"]
         assert "expired" not in "".join(r.body.decode() for r in stage.requests("boss"))
+
+
+def test_no_model_learns_of_a_look_that_is_not_written() -> None:
+    good, written = story(LOOK, LOOK, hand_over()), list[str]()
+
+    def brain(request: Request) -> Reply:
+        if agent_of(request) == "coder":
+            with open_store(stage.settings.journal_url) as store, store.reading() as connection:
+                looks = select(calls.c.state).where(calls.c.tool == "list_files")
+                written.extend(connection.execute(looks).scalars())
+        return good(request)
+
+    with staged(brain) as stage:
+        assert stage.run().status == "completed"
+    assert written == ["done", "done", "done"]
 
 
 # -- growth ---------------------------------------------------------------------------------------
