@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from crews.errors import EXIT_FAILED
 from crews.records import audit, days, prepared, reservations, steps
 from crews.records.kept import read
-from crews.records.ownership import Ownership
+from crews.records.ownership import Later, Ownership
 from crews.records.reservations import Key
 from crews.records.rows import (
     CallRow,
@@ -179,26 +180,22 @@ class Journal(Ownership):
 
     def calls(self, path: str | None = None, turn: int | None = None) -> tuple[CallRow, ...]:
         """Calls of the run, of a thread, or of one turn, in order."""
-        self.flush()
         which, place = prepared.CALLS_OF_RUN, {"b_run": self.run, "b_path": path, "b_turn": turn}
         if path is not None:
             which = prepared.CALLS_OF_THREAD if turn is None else prepared.CALLS_OF_TURN
-        return tuple(row_as(CallRow, row) for row in self.store.look(which, place).rows)
+        return self._ahead(row_as(CallRow, row) for row in self.store.look(which, place).rows)
 
     def calls_before(self, call: CallRow, most: int) -> tuple[CallRow, ...]:
         """The calls of the same thread that came before this one, newest first, at most so many."""
-        self.flush()
         this = {**_is_call(call), "b_run": self.run, "b_most": most}
-        return tuple(
-            row_as(CallRow, row) for row in self.store.look(prepared.CALLS_BEFORE, this).rows
-        )
+        found = self.store.look(prepared.CALLS_BEFORE, this)
+        return self._ahead(row_as(CallRow, row) for row in found.rows)
 
     def call(self, path: str, turn: int, place: int) -> CallRow | None:
         """One call."""
-        self.flush()
         this = {**self._at(path), "b_turn": turn, "b_place": place}
         row = self.store.look(prepared.CALL, this).first()
-        return None if row is None else row_as(CallRow, row)
+        return None if row is None else self._ahead([row_as(CallRow, row)])[0]
 
     def record_turn(
         self, turn: TurnRow, proposed: Sequence[CallRow], worked: tuple[float, float] = (0.0, 0.0)
@@ -252,8 +249,10 @@ class Journal(Ownership):
 
     def set_call_later(self, call: CallRow, *taken: Step, **values: Any) -> CallRow:
         """The same with what this owner writes next: for what nothing outside the run hangs on."""
-        self._later.append(lambda connection: self._change(connection, call, taken, values))
-        return replace(call, **values, epoch=self.epoch)
+        now = replace(call, **values, epoch=self.epoch)
+        write = partial(self._change, call=call, taken=taken, values=values)
+        self._later.append(Later(now, write))
+        return now
 
     def _change(
         self, connection: Connection, call: CallRow, taken: Sequence[Step], values: dict[str, Any]

@@ -1,22 +1,32 @@
 """Is the run still this process's, and what did it read of it in its own last transaction?
 
 What may be written a little later is kept until the owner's next transaction, and stands in it before anything else:
-fewer transactions mean fewer flushes to the disk. Whoever reads it through the owner has it written first.
+each transaction is flushed to the disk, which costs more than what is in it. Through the owner calls are read as they
+will be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from crews.errors import Fenced
 from crews.records import prepared
+from crews.records.rows import CallRow
 from crews.records.seen import Seen
 from crews.records.store import Store
 
-Write = Callable[[Connection], None]
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A change of a call that is not written yet."""
+
+    call: CallRow
+    """As it will be."""
+    write: Callable[[Connection], None]
 
 
 class Ownership:
@@ -27,7 +37,7 @@ class Ownership:
         self.run = run
         self.epoch = epoch
         self._seen: Seen | None = None
-        self._later: list[Write] = []
+        self._later: list[Later] = []
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
@@ -42,8 +52,8 @@ class Ownership:
             with self.store.writing() as connection:
                 self._seen = self._own(connection)
                 again = []  # what cannot be written must not stand in the way of all that comes after it
-                for write in waiting:
-                    write(connection)
+                for one in waiting:
+                    one.write(connection)
                 again = waiting
                 yield connection
                 again = []  # the commit may have kept it whatever is said of it
@@ -66,6 +76,13 @@ class Ownership:
         if self._later:
             with self.writing():
                 pass
+
+    def _ahead(self, calls: Iterable[CallRow]) -> tuple[CallRow, ...]:
+        """Calls as they will be."""
+        if not self._later:
+            return tuple(calls)
+        newer = {one.call.address: one.call for one in self._later}
+        return tuple(newer.get(call.address, call) for call in calls)
 
     def totals(self) -> tuple[int, int]:
         """Tokens and nano-dollars that the run has taken so far."""

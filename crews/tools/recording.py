@@ -79,6 +79,10 @@ class CallLog:
         reason = self.redactor.outward(verdict.reason)
         return steps.ruled(verdict, seat.agent, shown, reason, standing, labels)
 
+    def _keep(self, later: object) -> Callable[..., CallRow]:
+        """What writes a call: at once, or with what the run writes next."""
+        return self.journal.set_call_later if later else self.journal.set_call
+
     def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
         """Policy has denied it."""
         text = f"Denied by policy ({verdict.rule}): {verdict.reason}"
@@ -107,8 +111,9 @@ class CallLog:
         return self.begun(call, seat, tool, self._beginning(call, seat, tool, action))
 
     def begun(self, call: CallRow, seat: Seat, tool: AnyTool, beginning: Beginning) -> CallRow:
-        """Write a beginning down, before the effect."""
-        call = self.journal.set_call(call, *beginning.steps, **beginning.values)
+        """Write a beginning down, before the effect; that of a delegation with the thread that it begins."""
+        keep = self._keep(tool.planning)
+        call = keep(call, *beginning.steps, **beginning.values)
         self.tell_of(call, seat, tool, beginning)
         return call
 
@@ -163,8 +168,7 @@ class CallLog:
             name: [self.redactor.outward(value) for value in values]
             for name, values in (facts or {}).items()
         }
-        keep = self.journal.set_call_later if beginning.steps else self.journal.set_call
-        call = keep(
+        call = self._keep(beginning.steps or _is_own(call, seat))(
             call,
             *beginning.steps,
             Step(
@@ -197,6 +201,12 @@ def _start(call: CallRow, seat: Seat, tool: AnyTool) -> Step:
     if sandbox and sandbox.facts:
         body["place"] = dict(sandbox.facts)
     return Step("effect_started", body)
+
+
+def _is_own(call: CallRow, seat: Seat) -> bool:
+    """Is what the call does written by the engine itself: a thread's beginning, or its end?"""
+    tool = seat.tools.get(call.tool)
+    return tool is not None and tool.effect == "read" and (tool.planning or tool.ends_thread)
 
 
 def _quoted(call: CallRow, seat: Seat) -> str:

@@ -175,6 +175,8 @@ class Bench:
         """Take the call to its end; what is returned is what is in the journal."""
         row = asyncio.run(self.gate().settle(call, self.seat(*tools)))
         assert row == self.now(call)
+        self.journal.flush()
+        assert row == self.now(call)
         return row
 
     def waits(self, call: CallRow, *tools: AnyTool) -> ReviewRow:
