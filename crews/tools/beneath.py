@@ -84,17 +84,20 @@ def _openat2() -> Callable[[int, str], int] | None:
     """The system call, if it works here; a seccomp filter may refuse it."""
     if sys.platform != "linux":
         return None
-    library = ctypes.CDLL(None, use_errno=True)
+    system_call = ctypes.CDLL(None, use_errno=True).syscall
+    system_call.restype = ctypes.c_long
+    system_call.argtypes = (
+        ctypes.c_long,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+    )
+    how = _OpenHow(FOLDER_FLAGS, 0, _RESOLVE)  # the kernel only reads it
+    place, size = ctypes.byref(how), ctypes.sizeof(how)
 
     def attempt(top: int, path: str) -> int:
-        how = _OpenHow(FOLDER_FLAGS, 0, _RESOLVE)
-        return library.syscall(
-            ctypes.c_long(_OPENAT2),
-            ctypes.c_int(top),
-            ctypes.c_char_p(os.fsencode(path)),
-            ctypes.byref(how),
-            ctypes.c_size_t(ctypes.sizeof(how)),
-        )
+        return system_call(_OPENAT2, top, os.fsencode(path), place, size)
 
     def call(top: int, path: str) -> int:
         number = errno.EAGAIN

@@ -1,50 +1,36 @@
 """How does a run get its own copy of the user's folder, whole or not at all?
 
 `FOLDER/workspace` is what the run works in, `FOLDER/base` the same files untouched,
-`FOLDER/manifest.json` what was copied. The manifest is put in place last: without it nothing was
-copied, and the copy is made anew.
+`FOLDER/manifest.json` what was copied (and `FOLDER/seen.json`, see `seen`). The manifest is put in place last:
+without it nothing was copied, and the copy is made anew.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
 import secrets
 import shutil
 import stat
-import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from sys import intern
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
+from crews.tools.copies import CopiedFile, Copying
 from crews.tools.gitfiles import git_files
-from crews.tools.ignore import default_rules
+from crews.tools.ignore import KeptRules, default_rules
 from crews.tools.links import stays_inside
-from crews.tools.paths import DEEPEST, is_usable, link_target, opened_file, status_of
-from crews.tools.tree import MOST_FILES, FileState, Found, Mode, Unwalkable, mode_of, walk
-from crews.tools.workspace import Workspace
+from crews.tools.paths import DEEPEST, is_usable, link_target, status_of
+from crews.tools.seen import Mark, note, noted
+from crews.tools.tree import MOST_FILES, FileState, Found, StateCache, Unwalkable, walk
+from crews.tools.workspace import Copied, Workspace
 
-_FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
-_CHUNK = 1024 * 1024
 _MIB = 1024 * 1024
-
-
-class CopiedFile(BaseModel):
-    """One file as it was when it was copied."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sha256: str
-    mode: Mode
-    size: int | None = None
-    """Bytes; None: whoever copied it did not say."""
 
 
 class Manifest(BaseModel):
@@ -57,6 +43,11 @@ class Manifest(BaseModel):
     files: dict[str, CopiedFile]
     skipped: dict[str, str]
     """Path -> why it was not copied."""
+
+
+class _Made(NamedTuple):
+    manifest: Manifest
+    marks: Mapping[str, Mark]
 
 
 def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspace:
@@ -83,8 +74,7 @@ def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspac
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
         stage = folder / f".copying-{secrets.token_hex(4)}"
-        manifest = _fill(source, folder.resolve(), stage, limit_mb * _MIB)
-        _publish(folder, stage, manifest)
+        return _publish(folder, stage, _fill(source, folder.resolve(), stage, limit_mb * _MIB))
     except Unwalkable as error:
         raise WorkspaceError(f"the folder cannot be copied: {error}", where=str(source),
                              hint="add what is not needed to .gitignore") from error  # fmt: skip
@@ -94,24 +84,32 @@ def make_workspace(source: Path | None, folder: Path, limit_mb: int) -> Workspac
             what = f"{error.filename}: {what}"
         raise WorkspaceError(f"the folder cannot be copied: {what}", where=str(source),
                              hint="give a folder whose files you may read") from error  # fmt: skip
-    return open_workspace(folder)
 
 
 def open_workspace(folder: Path) -> Workspace:
     """The workspace that was made in `folder`. Raises WorkspaceError if there is none."""
     manifest = read_manifest(folder)
+    states = _states(manifest)
+    return _workspace(folder, manifest, states, noted(folder, states))
+
+
+def _workspace(
+    folder: Path, manifest: Manifest, states: dict[str, FileState], known: StateCache
+) -> Workspace:
     source = Path(manifest.source) if manifest.source is not None else None
-    return Workspace(_newest(folder), folder / "base", source, _base=_known(manifest))
+    base = folder / "base"
+    # Without the size of one of them they must be looked at.
+    whole = len(states) == len(manifest.files)
+    copied = [Copied(states, KeptRules(base, states))] if whole else []
+    return Workspace(_newest(folder), base, source, _cache=known, _base=copied)
 
 
-def _known(manifest: Manifest) -> list[Mapping[str, FileState]]:
-    """The states of the copied files; empty: they must be looked at."""
-    known = {
+def _states(manifest: Manifest) -> dict[str, FileState]:
+    return {
         intern(path): FileState(file.mode, intern(file.sha256), file.size)
         for path, file in manifest.files.items()
         if file.size is not None
     }
-    return [known] if len(known) == len(manifest.files) else []
 
 
 def next_generation(folder: Path) -> None:
@@ -134,8 +132,12 @@ def _copy_as_it_is(source: str, target: str) -> None:
 
 def _newest(folder: Path) -> Path:
     """The copy that is worked in: `workspace`, or the last of `workspace.1`, `workspace.2` and so on."""
-    later = [one for one in folder.glob("workspace.*") if one.suffix[1:].isdigit()]
-    return max(later, key=lambda one: int(one.suffix[1:]), default=folder / "workspace")
+    later = [
+        int(number)
+        for name, _, number in (one.partition(".") for one in os.listdir(folder))  # noqa: PTH208 - names are enough
+        if name == "workspace" and number.isdigit()
+    ]
+    return folder / (f"workspace.{max(later)}" if later else "workspace")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -158,35 +160,40 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(left)
 
 
-def _publish(folder: Path, stage: Path, manifest: Manifest) -> None:
-    file = stage / "manifest.json"
-    with file.open("wb") as out:
-        out.write(manifest.model_dump_json(indent=1).encode())
+def _publish(folder: Path, stage: Path, made: _Made) -> Workspace:
+    with (stage / "manifest.json").open("wb") as out:
+        out.write(made.manifest.model_dump_json(indent=1).encode())
     os.sync()  # one for all files: cheaper than one flush a file
-    for name in ("base", "workspace", "manifest.json"):
-        (stage / name).rename(folder / name)
+    stage.stat()  # some file systems mark a change by a finer clock where somebody has asked before
+    (stage / "base").rename(folder / "base")
+    now = stage.stat().st_mtime_ns
+    (stage / "workspace").rename(folder / "workspace")
+    states = _states(made.manifest)
+    known = note(folder, states, made.marks, now)
+    (stage / "manifest.json").rename(folder / "manifest.json")
     stage.rmdir()
+    return _workspace(folder, made.manifest, states, known)
 
 
-def _fill(source: Path | None, folder: Path, stage: Path, limit: int) -> Manifest:
+def _fill(source: Path | None, folder: Path, stage: Path, limit: int) -> _Made:
     base, root = stage / "base", stage / "workspace"
     base.mkdir(parents=True)
     root.mkdir()
     if source is None:
-        return Manifest(source=None, files={}, skipped={})
+        return _Made(Manifest(source=None, files={}, skipped={}), {})
     skipped: dict[str, str] = {}
     found = _usable(source, _chosen(source, _ours(source, folder), skipped), skipped)
     _check_size(source, found, limit)
-    files: dict[str, CopiedFile] = {}
-    for beneath in sorted({Path(one.path).parent for one in found}):
-        for side in (base, root):
-            (side / beneath).mkdir(parents=True, exist_ok=True)
+    folders: dict[str, list[Found]] = {}
     for one in found:
-        try:
-            files[one.path] = _copy(source, one, base, root)
-        except ToolError as error:
-            skipped[one.path] = str(error)
-    return Manifest(source=str(source), files=files, skipped=dict(sorted(skipped.items())))
+        folders.setdefault(one.path.rpartition("/")[0], []).append(one)
+    copying = Copying(source, base, root)
+    for beneath, files in folders.items():
+        copying.copy(beneath, files)
+    copied = {one.path: copying.files[one.path] for one in found if one.path in copying.files}
+    skipped |= copying.skipped
+    manifest = Manifest(source=str(source), files=copied, skipped=dict(sorted(skipped.items())))
+    return _Made(manifest, copying.marks)
 
 
 def _ours(source: Path, folder: Path) -> str:
@@ -201,7 +208,7 @@ def _ours(source: Path, folder: Path) -> str:
 def _chosen(source: Path, ours: str, skipped: dict[str, str]) -> tuple[Found, ...]:
     listed = git_files(source)
     if listed is None:
-        found = list(walk(source, default_rules(), rules_in=source, skipped=skipped))
+        found = list(walk(source, default_rules(), rules="own", skipped=skipped))
     else:
         found = _found(source, listed, skipped)
     kept = {one.path: one for one in found if not (ours and f"{one.path}/".startswith(f"{ours}/"))}
@@ -230,7 +237,7 @@ def _found(source: Path, listed: Iterable[str], skipped: dict[str, str]) -> list
             status.st_mode
         ):  # a repository inside the repository: git lists only its name
             rules = default_rules()
-            found += walk(source, rules, start=path, rules_in=source, skipped=skipped)
+            found += walk(source, rules, start=path, rules="own", skipped=skipped)
         else:
             found.append(Found(path, status))
     return found
@@ -266,60 +273,3 @@ def _check_size(source: Path, found: tuple[Found, ...], limit: int) -> None:
         where=str(source),
         hint="add what is not needed to .gitignore, or raise workspace_limit_mb in policy.yaml",
     )
-
-
-def _copy(source: Path, one: Found, base: Path, root: Path) -> CopiedFile:
-    if stat.S_ISLNK(one.status.st_mode):
-        target = link_target(source, one.path)
-        for side in (base, root):
-            (side / one.path).symlink_to(target)
-        raw = os.fsencode(target)
-        return CopiedFile(sha256=hashlib.sha256(raw).hexdigest(), mode="120000", size=len(raw))
-    with (
-        opened_file(source, one.path) as (original, status),
-        _made(base / one.path, status) as kept,
-        _made(root / one.path, status) as worked_in,
-    ):
-        if _cloned(original, kept) and _cloned(kept, worked_in):
-            with open(kept, "rb", closefd=False) as file:
-                digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-        else:
-            digest, size = _written(original, (kept, worked_in))
-    return CopiedFile(sha256=digest, mode=mode_of(status), size=size)
-
-
-@contextlib.contextmanager
-def _made(target: Path, like: os.stat_result) -> Generator[int]:
-    """A new, empty file with the same permissions; its owner can read it in any case."""
-    made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(made, stat.S_IMODE(like.st_mode) & 0o777 | stat.S_IRUSR)
-        yield made
-    finally:
-        os.close(made)
-
-
-def _written(original: int, targets: tuple[int, ...]) -> tuple[str, int]:
-    """Write the same bytes into each, which may hold some of them; their SHA-256, and how many they are."""
-    digest, size = hashlib.sha256(), 0
-    while chunk := os.read(original, _CHUNK):
-        digest.update(chunk)
-        for made in targets:
-            left = memoryview(chunk)
-            while left:
-                left = left[os.pwrite(made, left, size + len(chunk) - len(left)) :]
-        size += len(chunk)
-    for made in targets:
-        os.ftruncate(made, size)
-    return digest.hexdigest(), size
-
-
-def _cloned(original: int, made: int) -> bool:
-    """Share the content where the file system can (btrfs, XFS, bcachefs)."""
-    if sys.platform != "linux":
-        return False
-    try:
-        fcntl.ioctl(made, _FICLONE, original)
-    except OSError:
-        return False
-    return True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -35,6 +35,8 @@ DEFAULT_EXCLUDES: tuple[str, ...] = (
 )
 """What tools leave behind and anybody can make again; gitwildmatch."""
 
+RULES_FILE = ".gitignore"
+"""Holds a folder's own rules."""
 _RULES_LIMIT = 1024 * 1024
 _MOST_RULES = 5000
 """Lines of a file of rules: each may be tried for every file."""
@@ -49,29 +51,71 @@ class Ignore:
     """The rules of the folders above, then a folder's own; the last that speaks wins."""
 
     rules: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    by_default: bool = False
+    """Is what `DEFAULT_EXCLUDES` names left out, where no rule speaks?"""
 
     def within(self, root: Path, folder: str) -> Ignore:
-        """The rules inside `folder`; its `.gitignore`, if any, is read beneath `root`.
+        """The rules inside `folder`; its `.gitignore`, if any, is read beneath `root`."""
+        spec = _spec_in(root, folder)
+        return self if spec is None else self.below(folder, spec)
 
-        One that is larger than anybody would write by hand leaves out nothing.
-        """
-        prefix = "" if folder == "." else folder + "/"
-        try:
-            text = read_bytes(root, prefix + ".gitignore", _RULES_LIMIT).decode(errors="replace")
-        except ToolError:
-            return self
-        lines = tuple(text.replace("\r\n", "\n").split("\n"))
-        if len(lines) > _MOST_RULES:
-            return self
-        return Ignore((*self.rules, (prefix, _spec(lines))))
+    def below(self, folder: str, spec: GitIgnoreSpec) -> Ignore:
+        """The rules inside `folder`, whose own are these."""
+        return replace(self, rules=(*self.rules, (_prefix(folder), spec)))
 
-    def ignores(self, path: str, *, folder: bool = False) -> bool:
-        """Is this path left out? The folders above it are not looked at."""
-        left_out = False
+    def ignores(self, path: str) -> bool:
+        """Is this path left out, with a slash behind it where it is a folder's? Those above are not looked at."""
+        left_out = self.by_default and _by_default(path)
         for prefix, spec in self.rules:
-            said = spec.check_file(path[len(prefix) :] + ("/" if folder else "")).include
+            said = spec.check_file(path[len(prefix) :]).include
             left_out = left_out if said is None else said
         return left_out
+
+    def among(self, folder: str) -> Callable[[str], bool]:
+        """`ignores` for the names in one folder, each with a slash behind it where it is a folder's."""
+        prefix = _prefix(folder)
+        if self.rules or not self.by_default or _by_default(prefix):
+            return lambda name: self.ignores(prefix + name)
+        return _is_excluded
+
+
+class KeptRules:
+    """The `.gitignore` files of a folder that nobody writes to: each is read once."""
+
+    def __init__(self, root: Path, paths: Iterable[str]) -> None:
+        """`paths` are those of all files beneath `root`."""
+        self._root = root
+        own = (path for path in paths if path.endswith(RULES_FILE))
+        self._folders = {
+            folder or "."
+            for folder, _, name in (p.rpartition("/") for p in own)
+            if name == RULES_FILE
+        }
+        self._read: dict[str, GitIgnoreSpec] = {}
+
+    def within(self, above: Ignore, folder: str) -> Ignore:
+        """The rules inside `folder`, where those above it are these."""
+        if folder not in self._folders:
+            return above
+        spec = self._read.get(folder) or _spec_in(self._root, folder)
+        if spec is None:
+            return above
+        self._read[folder] = spec
+        return above.below(folder, spec)
+
+
+def _prefix(folder: str) -> str:
+    return "" if folder == "." else folder + "/"
+
+
+def _spec_in(root: Path, folder: str) -> GitIgnoreSpec | None:
+    """A folder's own rules, if it has any; a file of them that nobody would write by hand counts for none."""
+    try:
+        data = read_bytes(root, _prefix(folder) + RULES_FILE, _RULES_LIMIT)
+    except ToolError:
+        return None
+    lines = tuple(data.decode(errors="replace").replace("\r\n", "\n").split("\n"))
+    return None if len(lines) > _MOST_RULES else _spec(lines)
 
 
 def no_rules() -> Ignore:
@@ -81,7 +125,18 @@ def no_rules() -> Ignore:
 
 def default_rules() -> Ignore:
     """`DEFAULT_EXCLUDES`, at every depth."""
-    return Ignore((("", _spec(DEFAULT_EXCLUDES)),))
+    return Ignore(by_default=True)
+
+
+def _by_default(path: str) -> bool:
+    """Each of `DEFAULT_EXCLUDES` speaks of one name, at any depth; of a folder, with a slash behind it."""
+    *folders, name = path.split("/")
+    return any(_is_excluded(folder + "/") for folder in folders) or _is_excluded(name)
+
+
+@functools.lru_cache(maxsize=8192)
+def _is_excluded(name: str) -> bool:
+    return bool(name) and _spec(DEFAULT_EXCLUDES).check_file(name).include is True
 
 
 def glob(pattern: str) -> GitIgnoreSpec:

@@ -8,7 +8,6 @@ check and use.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import secrets
@@ -18,11 +17,19 @@ from functools import lru_cache
 from pathlib import Path
 
 from crews.tools.base import ToolError
-from crews.tools.beneath import open_folder
+from crews.tools.opening import (
+    WORKSPACE_NAME,
+    FileAbsent,
+    explanation,
+    file_at,
+    file_of,
+    folder_at,
+    pieces,
+    regular,
+    split,
+)
 from crews.tools.protected import is_protected
 
-WORKSPACE_NAME = "/workspace"
-"""What agents call the workspace, in the sandbox and in every path."""
 READ_LIMIT = 8 * 1024 * 1024
 """Largest file that is read as text, in bytes."""
 TEMP_PREFIX = ".crews-tmp-"
@@ -32,20 +39,11 @@ DEEPEST = 200
 """Folders inside folders that are entered, or made."""
 _PATH_BYTES = 4096
 _NAME_BYTES = 255
-_CHUNK = 1024 * 1024
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 Check = Callable[[int, str], None]
 """Given the open folder and the name, right before it is replaced or removed; raises ToolError."""
-
-
-class FileAbsent(ToolError):
-    """There is no file of that name."""
-
-
-class ThroughLink(ToolError):
-    """The path is, or goes through, a symbolic link."""
 
 
 class NotText(ToolError):
@@ -132,37 +130,31 @@ def opened_folder(root: Path, path: str, *, create: bool = False) -> Generator[i
         FileAbsent: there is no such folder.
         ToolError: it cannot be reached without following a link or leaving the root.
     """
-    parts = [] if path in ("", ".") else path.split("/")
-    with (
-        _explained(path),
-        _closing(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as top,
-    ):
-        current = open_folder(top, parts, create=create)
-    with _closing(current):
-        yield current
+    found = folder_at(root, path, create=create)
+    try:
+        yield found
+    finally:
+        os.close(found)
 
 
 @contextlib.contextmanager
 def opened_file(root: Path, path: str) -> Generator[tuple[int, os.stat_result]]:
     """A descriptor, to read, of the regular file `path`, with what `fstat` says of it."""
-    folder, _ = _split(path)
-    with opened_folder(root, folder) as parent, file_in(parent, path) as found:
-        yield found
+    found = file_at(root, path)
+    try:
+        yield found, regular(found, path)
+    finally:
+        os.close(found)
 
 
 @contextlib.contextmanager
 def file_in(parent: int, path: str) -> Generator[tuple[int, os.stat_result]]:
     """The same, of a file whose folder is open."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with _explained(path):
-        found = os.open(_split(path)[1], flags, dir_fd=parent)
-    with _closing(found):
-        status = os.fstat(found)
-        if stat.S_ISDIR(status.st_mode):
-            raise ToolError(f"`{path}` is a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise ToolError(f"`{path}` is not a regular file")
-        yield found, status
+    found = file_of(parent, path)
+    try:
+        yield found, regular(found, path)
+    finally:
+        os.close(found)
 
 
 def read_bytes(root: Path, path: str, limit: int = READ_LIMIT) -> bytes:
@@ -172,20 +164,28 @@ def read_bytes(root: Path, path: str, limit: int = READ_LIMIT) -> bytes:
         FileAbsent: there is no such file.
         ToolError: it is larger than `limit`, not a regular file, or not beneath the root.
     """
-    with opened_file(root, path) as (found, status), _explained(path):
-        data = b"" if status.st_size > limit else _read(found, limit)
-    if status.st_size > limit or len(data) > limit:
+    found = file_at(root, path)
+    try:
+        size = regular(found, path).st_size
+        data = b"" if size > limit else _read(found, size, limit)
+    except OSError as error:
+        raise explanation(error, path) from None
+    finally:
+        os.close(found)
+    if size > limit or len(data) > limit:
         raise ToolError(f"`{path}` is larger than {limit:,} bytes")
     return data
 
 
-def _read(found: int, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    left = limit + 1  # one more than allowed, to see a file that grows while it is read
-    while left > 0 and (chunk := os.read(found, min(left, _CHUNK))):
-        chunks.append(chunk)
-        left -= len(chunk)
-    return b"".join(chunks)
+def _read(found: int, size: int, limit: int) -> bytes:
+    read: list[bytes] = []
+    left = limit
+    for piece in pieces(found, size):
+        read.append(piece)
+        left -= len(piece)
+        if left < 0:
+            break  # it grows while it is read
+    return b"".join(read)
 
 
 def decode(data: bytes, path: str) -> str:
@@ -202,17 +202,24 @@ def decode(data: bytes, path: str) -> str:
 
 def status_of(root: Path, path: str) -> os.stat_result | None:
     """What is there, links not followed; None: nothing. Raises ToolError if a link leads there."""
-    folder, name = _split(path)
+    folder, name = split(path)
     try:
-        with opened_folder(root, folder) as parent, _explained(path):
-            return os.stat(name, dir_fd=parent, follow_symlinks=False)
+        parent = folder_at(root, folder)
     except FileAbsent:
         return None
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError as error:
+        if isinstance(told := explanation(error, path), FileAbsent):
+            return None
+        raise told from None
+    finally:
+        os.close(parent)
 
 
 def link_target(root: Path, path: str) -> str:
     """Where the symbolic link `path` points to, as written in it."""
-    folder, name = _split(path)
+    folder, name = split(path)
     with opened_folder(root, folder) as parent, _explained(path):
         return os.readlink(name, dir_fd=parent)
 
@@ -231,7 +238,7 @@ def write_bytes(
     The mode of an existing file is kept unless `mode` (permission bits) is given. A hard link is
     replaced, never written through. `check` is the last thing before the rename.
     """
-    folder, name = _split(path)
+    folder, name = split(path)
     with opened_folder(root, folder, create=True) as parent, _explained(path):
         existing = _existing(parent, name, path)
         temporary = TEMP_PREFIX + secrets.token_hex(8)
@@ -285,7 +292,7 @@ def create_file(
 
 def remove(root: Path, path: str, check: Check | None = None) -> None:
     """Delete the file or link `path`. Raises FileAbsent, and ToolError for a folder."""
-    folder, name = _split(path)
+    folder, name = split(path)
     with opened_folder(root, folder) as parent, _explained(path):
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise ToolError(f"`{path}` is a folder")
@@ -310,13 +317,6 @@ def kind_of(status: os.stat_result) -> str:
     return kinds.get(stat.S_IFMT(status.st_mode), "special file")
 
 
-def _split(path: str) -> tuple[str, str]:
-    folder, _, name = path.rpartition("/")
-    if name in ("", ".", ".."):
-        raise ToolError(f"`{path}` does not name a file")
-    return folder, name
-
-
 @contextlib.contextmanager
 def _closing(descriptor: int) -> Generator[int]:
     try:
@@ -331,15 +331,4 @@ def _explained(path: str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise FileAbsent(f"there is no `{path}`") from None
-        if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise ThroughLink(f"`{path}` is, or goes through, a symbolic link") from None
-        if error.errno in (errno.EXDEV, errno.EAGAIN):
-            raise ToolError(f"`{path}` leaves {WORKSPACE_NAME}") from None
-        if error.errno == errno.ENOTDIR:
-            raise FileAbsent(f"there is no `{path}`: a part of it is not a folder") from None
-        if error.errno == errno.ENXIO:
-            raise ToolError(f"`{path}` is not a regular file") from None
-        reason = os.strerror(error.errno) if error.errno else "unknown error"
-        raise ToolError(f"`{path}`: {reason.lower()}") from None
+        raise explanation(error, path) from None

@@ -20,10 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crews.errors import WorkspaceError
 from crews.tools.base import ToolError
+from crews.tools.opening import FileAbsent, ThroughLink
 from crews.tools.paths import (
     TEMP_PREFIX,
-    FileAbsent,
-    ThroughLink,
     create_file,
     kind_of,
     opened_folder,

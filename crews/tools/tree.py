@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from struct import Struct
 from sys import intern
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 from crews.tools.base import ToolError
-from crews.tools.ignore import Ignore
+from crews.tools.ignore import RULES_FILE, Ignore, KeptRules
+from crews.tools.opening import FileAbsent, pieces
 from crews.tools.paths import (
     DEEPEST,
     READ_LIMIT,
-    FileAbsent,
     NotText,
     decode,
     file_in,
@@ -40,6 +40,8 @@ MOST_FILES = 200_000
 """Files of one folder that are walked, unless the caller knows of more."""
 WALK_SECONDS = 60.0
 """Longest walk."""
+_BETWEEN_LOOKS = 16
+"""Files between looks at the clock."""
 _RACY_NS = 100_000_000  # a file touched this recently may change again without its times moving: ticks are 10 ms
 _COARSE_NS = (
     2_000_000_000  # the same, where the file system keeps whole seconds, or every second one
@@ -64,18 +66,21 @@ class Unwalkable(ToolError):
     """A folder holds more than anybody can look at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One thing in a folder that is not a folder."""
 
     path: str
     status: os.stat_result
 
 
-_Entry = tuple[str, os.stat_result]
+_PATH = itemgetter(0)
+_Entry = tuple[str, os.stat_result | None, Ignore]
+"""Path, what is there (None: a folder), and the rules that hold beside it."""
 _Opened = Callable[[str], AbstractContextManager[tuple[int, os.stat_result]]]
-StateCache = MutableMapping[tuple[str, str], tuple[bytes, FileState]]
-"""(root, path) -> (size, times, inode and mode; state)."""
+Rules = KeptRules | Literal["own"] | None
+"""`own`: the `.gitignore` files of the folder that is walked."""
+StateCache = MutableMapping[str, tuple[bytes, FileState]]
+"""Path -> (`key_of` its status; state), of the files of one folder."""
 
 
 def walk(
@@ -83,7 +88,7 @@ def walk(
     ignore: Ignore,
     *,
     start: str = ".",
-    rules_in: Path | None = None,
+    rules: Rules = None,
     skipped: MutableMapping[str, str] | None = None,
     most: int | None = None,
 ) -> tuple[Found, ...]:
@@ -93,7 +98,7 @@ def walk(
         root: The folder that paths are relative to.
         ignore: Rules that hold at `root`.
         start: The folder to begin in; the rules of the folders above it hold too.
-        rules_in: Where `.gitignore` files are read, if anywhere.
+        rules: Whose `.gitignore` files hold; None: nobody's.
         skipped: Filled with path -> reason. Without it a folder that cannot be read raises
         ToolError.
         most: Files, and folders, that are looked at; None: `MOST_FILES`.
@@ -103,54 +108,81 @@ def walk(
         than `WALK_SECONDS`.
     """
     found: list[Found] = []
-    walked = _Walked(start, MOST_FILES if most is None else most)
-    pending = [(start, _rules_above(ignore, rules_in, start))]
+    walked = _Walked(root, start, MOST_FILES if most is None else most, rules, skipped)
+    pending = [(start, _rules_above(root, ignore, rules, start))]
     while pending:
         folder, above = pending.pop()
-        rules = above.within(rules_in, folder) if rules_in else above
         try:
             walked.check_depth(folder)
-            entries = list(walked.counted(_entries(root, folder, skipped)))
+            with opened_folder(root, folder) as descriptor:
+                for path, status, inside in walked.within(descriptor, folder, above):
+                    if status is None:
+                        pending.append((path, inside))
+                    else:
+                        found.append(Found(path, status))
         except ToolError as error:
             if skipped is None or walked.over:
                 raise
             skipped[folder] = str(error)
-            continue
-        for path, status in entries:
-            walked.check_time()
-            is_folder = stat.S_ISDIR(status.st_mode)
-            if rules.ignores(path, folder=is_folder):
-                continue
-            if is_folder:
-                pending.append((path, rules))
-            else:
-                found.append(Found(path, status))
-    return tuple(sorted(found, key=lambda one: one.path))
+    found.sort(key=_PATH)
+    return tuple(found)
 
 
 @dataclass(slots=True)
 class _Walked:
     """How much of a folder was seen, and whether that is too much."""
 
+    root: Path
     start: str
     most: int
+    rules: Rules
+    skipped: MutableMapping[str, str] | None
     seen: int = 0
     over: bool = False
     """Is there no going on, whatever is skipped?"""
     deadline: float = field(default_factory=lambda: time.monotonic() + WALK_SECONDS)
 
-    def counted(self, entries: Iterator[_Entry]) -> Iterator[_Entry]:
-        for entry in entries:
-            self.seen += 1
-            if self.seen > self.most:
-                self._end(f"holds more than {self.most:,} files")
-            yield entry
+    def within(self, descriptor: int, folder: str, above: Ignore) -> Iterator[_Entry]:
+        """What an open folder holds that is not left out."""
+        entries = self._counted(descriptor, folder)
+        if self.rules != "own" or any(entry.name == RULES_FILE for entry in entries):
+            inside = _rules_in(self.root, folder, above, self.rules)
+        else:
+            inside = above
+        ignored, prefix = inside.among(folder), "" if folder == "." else folder + "/"
+        for number, entry in enumerate(entries):
+            if not number % _BETWEEN_LOOKS:
+                self._check_time()
+            name = entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if not ignored(name + "/"):
+                        yield prefix + name, None, inside
+                elif not ignored(name):
+                    yield prefix + name, entry.stat(follow_symlinks=False), inside
+            except FileNotFoundError:
+                continue  # removed since the folder was read
 
-    def check_time(self) -> None:
+    def _counted(self, descriptor: int, folder: str) -> list[os.DirEntry[str]]:
+        known: list[os.DirEntry[str]] = []
+        with _listed(descriptor, self.root, folder) as entries:
+            for entry in entries:
+                if is_usable(entry.name):
+                    known.append(entry)
+                    self.seen += 1
+                elif self.skipped is not None:
+                    path = entry.name if folder == "." else f"{folder}/{entry.name}"
+                    self.skipped[ascii(path)[1:-1]] = "a name that is not copied"
+                if self.seen > self.most:
+                    self._end(f"holds more than {self.most:,} files")
+        return known
+
+    def _check_time(self) -> None:
         if time.monotonic() > self.deadline:
             self._end(f"cannot be looked through within {WALK_SECONDS:g} s")
 
     def check_depth(self, folder: str) -> None:
+        """Raises Unwalkable for a folder that is nested too deep."""
         if folder.count("/") >= DEEPEST:
             raise Unwalkable(f"`{folder[:80]}...` is nested deeper than {DEEPEST} folders")
 
@@ -160,76 +192,63 @@ class _Walked:
         raise Unwalkable(f"{place} {what}; name a smaller folder, or remove what is not needed")
 
 
-def _rules_above(ignore: Ignore, rules_in: Path | None, start: str) -> Ignore:
-    if rules_in is None or start == ".":
+def _rules_above(root: Path, ignore: Ignore, rules: Rules, start: str) -> Ignore:
+    if start == ".":
         return ignore
     folder = ""
     for part in ("", *start.split("/")[:-1]):
         folder = f"{folder}/{part}".strip("/")
-        ignore = ignore.within(rules_in, folder or ".")
+        ignore = _rules_in(root, folder or ".", ignore, rules)
     return ignore
 
 
-def _entries(root: Path, folder: str, skipped: MutableMapping[str, str] | None) -> Iterator[_Entry]:
-    prefix = "" if folder == "." else folder + "/"
-    with opened_folder(root, folder) as descriptor, _listed(descriptor, root / folder) as entries:
-        for entry in entries:
-            if not is_usable(entry.name):
-                if skipped is not None:
-                    skipped[ascii(prefix + entry.name)[1:-1]] = "a name that is not copied"
-                continue
-            try:
-                yield prefix + entry.name, entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # removed since the folder was read
+def _rules_in(root: Path, folder: str, above: Ignore, rules: Rules) -> Ignore:
+    if rules is None:
+        return above
+    return above.within(root, folder) if rules == "own" else rules.within(above, folder)
 
 
-def _listed(descriptor: int, folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+def _listed(
+    descriptor: int, root: Path, folder: str
+) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
     """The entries of an open folder; an error names the folder instead of the descriptor."""
     try:
         return os.scandir(descriptor)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from None
+        raise OSError(error.errno, error.strerror, str(root / folder)) from None
 
 
 def state_of(root: Path, path: str, cache: StateCache | None = None) -> FileState | None:
     """The state of one file; None where there is nothing, a folder, or a special file."""
     status = status_of(root, path)
-    return None if status is None else _state(root, path, status, cache)
+    return None if status is None else _state(root, path, status, cache, partial(opened_file, root))
 
 
 def _state(
-    root: Path,
-    path: str,
-    status: os.stat_result,
-    cache: StateCache | None,
-    opened: _Opened | None = None,
+    root: Path, path: str, status: os.stat_result, cache: StateCache | None, opened: _Opened
 ) -> FileState | None:
+    if cache and (kept := cache.get(path)) and kept[0] == key_of(status):
+        return kept[1]
     try:
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(link_target(root, path))
             return FileState("120000", hashlib.sha256(target).hexdigest(), len(target))
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        key = _key(status)
-        if cache is not None and (kept := cache.get((str(root), path))) and kept[0] == key:
-            return kept[1]
-        return _hashed(root, path, cache, opened or partial(opened_file, root))
+        return _hashed(path, cache, opened) if stat.S_ISREG(status.st_mode) else None
     except FileAbsent:
         return None
 
 
-def _hashed(root: Path, path: str, cache: StateCache | None, opened: _Opened) -> FileState:
-    with (
-        opened(path) as (descriptor, status),
-        open(descriptor, "rb", closefd=False) as file,
-    ):
-        # Runs on the same folder share the texts.
-        digest = intern(hashlib.file_digest(file, "sha256").hexdigest())
-        state = FileState(mode_of(status), digest, file.tell())
+def _hashed(path: str, cache: StateCache | None, opened: _Opened) -> FileState:
+    digest, size = hashlib.sha256(), 0
+    with opened(path) as (descriptor, status):
+        for piece in pieces(descriptor, status.st_size):
+            digest.update(piece)
+            size += len(piece)
         after = os.fstat(descriptor)
-    if cache is not None and _settled(after) and _key(after) == _key(status):
-        cache[str(root), intern(path)] = (_key(after), state)
+    # Runs on the same folder share the texts.
+    state = FileState(mode_of(status), intern(digest.hexdigest()), size)
+    if cache is not None and _settled(after) and key_of(after) == key_of(status):
+        cache[intern(path)] = (key_of(after), state)
     return state
 
 
@@ -240,8 +259,11 @@ def _settled(status: os.stat_result) -> bool:
     return age > (_COARSE_NS if coarse else _RACY_NS)
 
 
-def _key(status: os.stat_result) -> bytes:
-    """Every run keeps one for each of its files: five numbers would take three times the room."""
+def key_of(status: os.stat_result) -> bytes:
+    """What is another one once the file has changed, unless within the same tick of the clock.
+
+    Every run keeps one for each of its files: five numbers would take three times the room.
+    """
     written, changed = status.st_mtime_ns & _WORD, status.st_ctime_ns & _WORD
     return _KEY.pack(status.st_size, written, changed, status.st_ino & _WORD, status.st_mode)
 
@@ -256,26 +278,29 @@ def states(
 ) -> dict[str, FileState]:
     """Path -> state of what `walk` found; special files are left out."""
     known: dict[str, FileState] = {}
-    for folder, ones in groupby(found, key=lambda one: one.path.rpartition("/")[0]):
-        with _Folder(root, folder) as opened:
-            for one in ones:
-                if (state := _state(root, one.path, one.status, cache, opened.file)) is not None:
-                    known[one.path] = state
+    with ExitStack() as stack:
+        opened = _Folder(stack, root).file
+        for path, status in found:
+            if (state := _state(root, path, status, cache, opened)) is not None:
+                known[path] = state
     return known
 
 
-class _Folder(ExitStack):
-    """A folder that is opened once, if any of its files is."""
+class _Folder:
+    """The folder of the file that was opened last: its files follow each other."""
 
-    def __init__(self, root: Path, folder: str) -> None:
-        super().__init__()
-        self._place = root, folder
-        self._parent: int | None = None
+    def __init__(self, stack: ExitStack, root: Path) -> None:
+        self._stack = stack
+        self._root = root
+        self._open: tuple[str, int] | None = None
 
     def file(self, path: str) -> AbstractContextManager[tuple[int, os.stat_result]]:
-        if self._parent is None:
-            self._parent = self.enter_context(opened_folder(*self._place))
-        return file_in(self._parent, path)
+        name = path.rpartition("/")[0]
+        if self._open is None or self._open[0] != name:
+            self._open = None
+            self._stack.close()
+            self._open = name, self._stack.enter_context(opened_folder(self._root, name))
+        return file_in(self._open[1], path)
 
 
 def content_of(root: Path, path: str, state: FileState, limit: int = READ_LIMIT) -> bytes:

@@ -9,14 +9,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from crews.safety.action import FileChange
 from crews.tools.base import ToolError
 from crews.tools.growth import MOST_BYTES, MOST_FILES
-from crews.tools.ignore import Ignore, default_rules, glob, no_rules
+from crews.tools.ignore import KeptRules, default_rules, glob, no_rules
+from crews.tools.opening import ThroughLink
 from crews.tools.paths import (
     READ_LIMIT,
-    ThroughLink,
     clean,
     clean_file,
     decode,
@@ -54,6 +55,13 @@ class ChangedSince(ToolError):
     """The file is no longer what the call was judged on; nothing was written."""
 
 
+class Copied(NamedTuple):
+    """The files of `base`, and the rules among them."""
+
+    files: Mapping[str, FileState]
+    rules: KeptRules
+
+
 def _empty_cache() -> StateCache:
     return {}
 
@@ -73,10 +81,8 @@ class Workspace:
     source: Path | None = None
     """The user's folder; None: the run began with nothing."""
     _cache: StateCache = field(default_factory=_empty_cache, repr=False, compare=False)
-    _base: list[Mapping[str, FileState]] = field(
-        default_factory=lambda: [], repr=False, compare=False
-    )
-    """States of the files of `base`, where they are known."""
+    _base: list[Copied] = field(default_factory=lambda: [], repr=False, compare=False)
+    """What `base` holds, where it is known."""
     _writing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     """Held from the last look at a file to its replacement, by whichever agent writes."""
 
@@ -145,7 +151,8 @@ class Workspace:
 
     def describe(self, path: str) -> str | None:
         """What stands for the file in a `FileChange`; None: it does not exist."""
-        return self._described(self.root, path := clean_file(path), state_of(self.root, path))
+        path = clean_file(path)
+        return self._described(self.root, path, state_of(self.root, path, self._cache))
 
     def list(
         self,
@@ -178,7 +185,7 @@ class Workspace:
                 raise ToolError(f"there is no `{path}`")
             if kind_of(status) != "folder":
                 return (Found(path, status),)
-        return walk(self.root, default_rules(), start=path, rules_in=self.root)
+        return walk(self.root, default_rules(), start=path, rules="own")
 
     def left_out(self, path: str) -> bool:
         """Would a new file of this name stay out of the change set?
@@ -186,13 +193,14 @@ class Workspace:
         So it is for what the copied `.gitignore` files and the default list ignore; agents cannot
         change either.
         """
-        rules, folder = default_rules().within(self.base, "."), ""
+        kept = self._copied().rules
+        rules, folder = kept.within(default_rules(), "."), ""
         *folders, _ = clean_file(path).split("/")
         for name in folders:
             folder = f"{folder}/{name}".lstrip("/")
-            if rules.ignores(folder, folder=True):
+            if rules.ignores(folder + "/"):
                 return True
-            rules = rules.within(self.base, folder)
+            rules = kept.within(rules, folder)
         return rules.ignores(clean_file(path))
 
     def tree_hash(self) -> str:
@@ -203,6 +211,7 @@ class Workspace:
         """The files whose state differs from the copy, sorted by path."""
         copied = self._copied()
         current = self._current(copied)
+        copied = copied.files
         paths = sorted(copied.keys() | current.keys())
         both = (Delta(path, copied.get(path), current.get(path)) for path in paths)
         return tuple(delta for delta in both if delta.before != delta.after)
@@ -218,21 +227,21 @@ class Workspace:
             for delta in self.deltas()
         )
 
-    def _copied(self) -> Mapping[str, FileState]:
+    def _copied(self) -> Copied:
         if not self._base:  # looked at once: nobody writes there
             # Whoever copied it has seen to its number.
             found = walk(self.base, no_rules(), most=sys.maxsize)
-            self._base.append(states(self.base, found, self._cache))
+            files = states(self.base, found)
+            self._base.append(Copied(files, KeptRules(self.base, files)))
         return self._base[0]
 
-    def _current(self, copied: Mapping[str, FileState]) -> dict[str, FileState]:
+    def _current(self, copied: Copied) -> dict[str, FileState]:
         """Current files: what is not ignored, and every copied file in any case."""
-        rules: Ignore = default_rules()
-        most = len(copied) + MOST_FILES
-        found = walk(self.root, rules, rules_in=self.base, most=most)
-        _check_size(found, copied)
+        most = len(copied.files) + MOST_FILES
+        found = walk(self.root, default_rules(), rules=copied.rules, most=most)
+        _check_size(found, copied.files)
         current = states(self.root, found, self._cache)
-        for path in copied.keys() - current.keys():
+        for path in copied.files.keys() - current.keys():
             if state := _reachable_state(self.root, path, self._cache):
                 current[path] = state
         return current
@@ -243,7 +252,7 @@ class Workspace:
 
 def _check_size(found: tuple[Found, ...], copied: Mapping[str, FileState]) -> None:
     """A file that takes no room on disk can still be gigabytes to read: that is known before it is read."""
-    grown = sum(one.status.st_size for one in found) - sum(state.size for state in copied.values())
+    grown = sum([one.status.st_size for one in found]) - sum([one.size for one in copied.values()])
     most = 2 * MOST_BYTES  # what a command adds beyond half of it was taken back
     if grown > most:
         raise ToolError(

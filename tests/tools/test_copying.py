@@ -227,6 +227,7 @@ def test_an_interrupted_copy_is_made_anew(source: Path, tmp_path: Path) -> None:
         "base",
         "manifest.json",
         "other",
+        "seen.json",
         "workspace",
     ]
 

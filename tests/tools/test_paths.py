@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from crews.tools import beneath, paths
+from crews.tools import beneath, opening, paths
 from crews.tools.base import ToolError
 from crews.tools.links import stays_inside
 
@@ -110,7 +110,7 @@ def test_the_workspace_itself_is_no_file() -> None:
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root beside a secret, once with the system call and once without it."""
     if request.param == "walk":
-        monkeypatch.setattr(paths, "open_folder", beneath.walk_down)
+        monkeypatch.setattr(opening, "open_folder", beneath.walk_down)
     (tmp_path / "secret").write_text("secret")
     made = tmp_path / "root"
     (made / "a").mkdir(parents=True)
@@ -124,11 +124,11 @@ def test_links_are_followed_nowhere(root: Path) -> None:
     (root / "inner").symlink_to("a")
     (root / "a/magic").symlink_to("/proc/self/root")
     for path in ("up/secret", "file", "inner/f", f"a/magic{root.parent}/secret"):
-        with pytest.raises(paths.ThroughLink):
+        with pytest.raises(opening.ThroughLink):
             paths.read_bytes(root, path)
         with pytest.raises(ToolError):
             paths.write_bytes(root, path, b"overwritten")
-    with pytest.raises(paths.ThroughLink):
+    with pytest.raises(opening.ThroughLink):
         paths.remove(root, "up/secret")
     assert (root.parent / "secret").read_text() == "secret"
     assert (root / "file").is_symlink()
