@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
@@ -31,6 +34,20 @@ AGENTS_FILE = "agents.yaml"
 TASKS_FILE = "tasks.yaml"
 POLICY_FILE = "policy.yaml"
 
+_MOST_KEPT = 16
+
+
+class _Kept(NamedTuple):
+    """A team that was loaded, as JSON: whoever gets it again gets one of their own."""
+
+    team: str
+    warnings: tuple[Problem, ...]
+
+
+_KEPT: dict[Hashable, _Kept] = {}
+"""All that a team depends on -> the team: the folder, what its files are called and hold, and the known tools."""
+_KEEPING = Lock()
+
 
 def load_team(folder: Path, *, known_tools: frozenset[str]) -> TeamSpec:
     """Read a team.
@@ -49,11 +66,29 @@ def load_with_warnings(
     folder: Path, *, known_tools: frozenset[str]
 ) -> tuple[TeamSpec, tuple[Problem, ...]]:
     """A team, as `load_team` reads it, and what may be wrong in it all the same."""
-    sheets = _read(folder, known_tools)
+    sources = _sources(folder)
+    known = (folder, folder.resolve(), *((one.file, one.text) for one in sources), known_tools)
+    if not any(one.problems for one in sources) and (kept := _KEPT.get(known)) is not None:
+        return TeamSpec.model_validate_json(kept.team), kept.warnings
+    sheets = _read(sources, known_tools)
     team = None if _errors(sheets) else _built(folder, sheets)
     if team is None:
         raise _wrong(folder, _errors(sheets))
+    _keep(known, team, _problems(sheets))
     return team, _problems(sheets)
+
+
+def _keep(known: Hashable, team: TeamSpec, warnings: tuple[Problem, ...]) -> None:
+    try:
+        text = team.model_dump_json()
+    except ValueError:
+        return  # a path or a text that is no Unicode has no JSON
+    if TeamSpec.model_validate_json(text) != team:
+        return  # nor has a number without end
+    with _KEEPING:
+        if len(_KEPT) >= _MOST_KEPT:
+            del _KEPT[next(iter(_KEPT))]
+        _KEPT[known] = _Kept(text, warnings)
 
 
 def check_team(
@@ -66,7 +101,7 @@ def check_team(
         inputs: What a run would be given, `goal` aside, which every run has. None: not looked at.
         known_tools: As for `load_team`.
     """
-    sheets = _read(folder, known_tools)
+    sheets = _read(_sources(folder), known_tools)
     if not _errors(sheets):
         _built(folder, sheets)
     if inputs is not None:
@@ -139,6 +174,7 @@ def find_team(explicit: Path | str | None, cwd: Path) -> Path:
     )
 
 
+@cache
 def bundled() -> Path:
     """The default team: inside the package where it was installed, else in the repository."""
     package = Path(__file__).resolve().parents[1]
@@ -146,25 +182,24 @@ def bundled() -> Path:
     return installed if installed.is_dir() else package.parent / "config"
 
 
-def _read(folder: Path, known_tools: frozenset[str]) -> Sheets:
+def _sources(folder: Path) -> tuple[Source, Source, Source]:
     agents, tasks = read_source(folder / AGENTS_FILE), read_source(folder / TASKS_FILE)
-    sheets = Sheets(
-        read_named(agents, parse(agents), AGENT, "agents"),
-        read_named(tasks, parse(tasks), TASK, "tasks"),
-        _policy(folder),
-    )
-    check_links(sheets, known_tools)
-    return sheets
-
-
-def _policy(folder: Path) -> Sheet:
     path = folder / POLICY_FILE
     # A link that leads nowhere is not an absent policy: reading it says what is wrong.
     if path.exists() or path.is_symlink() or path.with_suffix(".yml").exists():
-        source = read_source(path)
-    else:
-        source = source_of(shown(path), "")
-    return read_plain(source, parse(source), POLICY)
+        return agents, tasks, read_source(path)
+    return agents, tasks, source_of(shown(path), "")
+
+
+def _read(sources: tuple[Source, Source, Source], known_tools: frozenset[str]) -> Sheets:
+    agents, tasks, policy = sources
+    sheets = Sheets(
+        read_named(agents, parse(agents), AGENT, "agents"),
+        read_named(tasks, parse(tasks), TASK, "tasks"),
+        read_plain(policy, parse(policy), POLICY),
+    )
+    check_links(sheets, known_tools)
+    return sheets
 
 
 def _reread(team: TeamSpec, file: str) -> Sheet:

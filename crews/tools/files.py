@@ -12,8 +12,11 @@ from crews.safety.known import Declared
 from crews.tools.base import Args, Preview, Tool, ToolContext, ToolError, ToolResult, at_most
 from crews.tools.evidence import digests
 from crews.tools.paths import READ_LIMIT, NotText, clean, clean_file
+from crews.tools.tree import Unwalkable
 from crews.tools.workspace import ChangedSince, Workspace, encode
 
+_FEW = 200
+"""Files that are looked through within a millisecond."""
 LINE_CAP = 2000
 """Characters of one line that are shown."""
 
@@ -44,13 +47,25 @@ class ListFiles(Tool[ListFilesArgs]):
 
     async def run(self, args: ListFilesArgs, context: ToolContext) -> ToolResult:
         """One path a line."""
-        found = await asyncio.to_thread(context.workspace.list, args.path, args.pattern)
+        found = _few(args, context.workspace)
+        if found is None:
+            found = await asyncio.to_thread(context.workspace.list, args.path, args.pattern)
         if not found:
             return ToolResult("no files")
         shown = "\n".join(found[: args.limit])
         if (more := len(found) - args.limit) > 0:
             shown += f"\n({more} more files; narrow the path or the pattern)"
         return ToolResult(shown)
+
+
+def _few(args: ListFilesArgs, workspace: Workspace) -> tuple[str, ...] | None:
+    """The files, if that is sooner done than handed to a thread."""
+    if args.pattern:  # how long it takes to look for one is another's choice
+        return None
+    try:
+        return workspace.list(args.path, most=_FEW)
+    except Unwalkable:
+        return None
 
 
 class ReadFileArgs(Args):
@@ -218,9 +233,13 @@ class DeleteFile(Tool[DeleteFileArgs]):
 
     async def run(self, args: DeleteFileArgs, context: ToolContext) -> ToolResult:
         """Delete it."""
-        change = await asyncio.to_thread(_deleted, args, context.workspace)
-        await asyncio.to_thread(_as_judged, context, change)
-        return ToolResult(f"deleted {change.path}")
+
+        def work() -> ToolResult:
+            change = _deleted(args, context.workspace)
+            _as_judged(context, change)
+            return ToolResult(f"deleted {change.path}")
+
+        return await asyncio.to_thread(work)
 
 
 def _previewed(change: FileChange) -> Preview:

@@ -50,6 +50,7 @@ class NotText(ToolError):
     """The file is there, but it is not UTF-8 text."""
 
 
+@lru_cache(maxsize=1024)
 def clean(path: str) -> str:
     """The workspace-relative POSIX path that a model means; `.` is the workspace itself.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -79,4 +80,9 @@ class Seat:
 
 def idempotency_key(call: CallRow) -> str:
     """SHA-256 of the call's place (run, thread, turn, index): the same on every attempt, of no other call."""
-    return digest(dump([call.run, call.path, call.turn, call.place]))
+    return _key(call.run, call.path, call.turn, call.place)
+
+
+@lru_cache(maxsize=1024)
+def _key(*place: str | int) -> str:
+    return digest(dump(list(place)))

@@ -160,6 +160,7 @@ class Workspace:
         pattern: str = "",
         limit: int | None = None,
         largest: int | None = None,
+        most: int | None = None,
     ) -> tuple[str, ...]:
         """Files at or beneath `path` that no `.gitignore` leaves out, sorted.
 
@@ -168,24 +169,28 @@ class Workspace:
             pattern: A gitwildmatch glob over the whole path; empty: every file.
             limit: The most to give; None: all.
             largest: Bytes of the largest file that is of interest; None: any.
+            most: Files, and folders, that are looked at; None: as many as `walk` does.
+
+        Raises:
+            Unwalkable: there are more.
         """
         spec = glob(pattern) if pattern else None
         found = (
             one
-            for one in self._listed(clean(path))
+            for one in self._listed(clean(path), most)
             if kind_of(one.status) != "special file"
             and (largest is None or one.status.st_size <= largest)
         )
         chosen = [one.path for one in found if spec is None or spec.match_file(one.path)]
         return tuple(chosen[:limit])
 
-    def _listed(self, path: str) -> tuple[Found, ...]:
+    def _listed(self, path: str, most: int | None) -> tuple[Found, ...]:
         if path != ".":
             if (status := status_of(self.root, path)) is None:
                 raise ToolError(f"there is no `{path}`")
             if kind_of(status) != "folder":
                 return (Found(path, status),)
-        return walk(self.root, default_rules(), start=path, rules="own")
+        return walk(self.root, default_rules(), start=path, rules="own", most=most)
 
     def left_out(self, path: str) -> bool:
         """Would a new file of this name stay out of the change set?

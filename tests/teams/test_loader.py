@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crews.errors import TeamError, UsageError
-from crews.teams.loader import bundled, check_team, fill, find_team, load_team, placeholders
+from crews.teams.loader import (
+    bundled,
+    check_team,
+    fill,
+    find_team,
+    load_team,
+    load_with_warnings,
+    placeholders,
+)
 from crews.teams.spec import TeamSpec
 from tests.teams.builders import AGENTS, POLICY, TASKS, Write
 
@@ -263,3 +271,33 @@ def _never_raises(texts: dict[str, str]) -> None:
         else:
             assert TeamSpec.model_validate_json(team.model_dump_json()) == team
             assert all("missing input" in p.message for p in errors)
+
+
+def test_a_team_that_was_loaded_before_is_whoever_loads_it_ones_own(write: Write) -> None:
+    agents = AGENTS.replace("lead:\n", "lead:\n  verbose: true\n", 1)
+    folder = write(agents=agents, policy="autonomy: 1\n")
+    first, warned = load_with_warnings(folder, known_tools=TOOLS)
+    again, warned_again = load_with_warnings(folder, known_tools=TOOLS)
+    assert again == first
+    assert warned_again == warned
+    first.sources.clear()
+    first.agents[0].crewai["verbose"] = "changed"
+    third = load_team(folder, known_tools=TOOLS)
+    assert third == again != first
+    with pytest.raises(TeamError):
+        load_team(folder, known_tools=frozenset({"look"}))
+
+
+def test_a_team_whose_files_change_is_another_one(write: Write) -> None:
+    folder = write()
+    for autonomy in (1, 2, 1):
+        (folder / "policy.yaml").write_text(f"autonomy: {autonomy}\n")
+        assert load_team(folder, known_tools=TOOLS).policy.autonomy == autonomy
+    (folder / "policy.yaml").write_text("autonomy: nine\n")
+    for _ in range(2):
+        with pytest.raises(TeamError):
+            load_team(folder, known_tools=TOOLS)
+    (folder / "policy.yaml").unlink()
+    assert "policy.yaml" not in load_team(folder, known_tools=TOOLS).sources
+    moved = folder.rename(folder.with_name("other"))
+    assert load_team(moved, known_tools=TOOLS).name == "other"
