@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from crews.records.store import dump
@@ -13,6 +13,7 @@ Block = dict[str, Any]
 MARK: Block = {"type": "ephemeral"}
 """Cache mark: what stands before it need not be paid in full again."""
 _NO_MESSAGES = '"messages":[]'
+_SYSTEM, _STREAM = ',"system":[', ',"stream":true'
 _HALF_A_PAIR = "\\ud"
 
 
@@ -32,6 +33,10 @@ class ModelRequest:
     fallback: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     """The messages as JSON, each as `dump` writes it; empty: they are written with the request."""
+    _around: dict[str, tuple[str, str] | None] = field(
+        default_factory=dict[str, tuple[str, str] | None], init=False, repr=False, compare=False
+    )
+    """`_ends` by model: a request is both sent and kept as a digest."""
 
     def body(self, model: str = "") -> Block:
         """The request's JSON. One mark covers tools and system, one the newest turn.
@@ -55,14 +60,23 @@ class ModelRequest:
 
     def text(self, model: str = "", *, streamed: bool = False) -> str:
         """The body as `dump` writes it, or the same with `stream`: in a long thread only what is new is written."""
-        body = self.body(model) | ({"stream": True} if streamed else {})
-        if not self.texts:
-            return dump(body)
-        # Keys are sorted, and what stands before the messages cannot hold this.
-        before, found, after = dump(body | {"messages": []}).partition(_NO_MESSAGES)
-        text = f"{before}{found[:-1]}{','.join(self.texts)}]{after}"
-        # Half a surrogate pair anywhere changes how `dump` writes the whole.
-        return dump(body) if _HALF_A_PAIR in text else text
+        around = self._ends(model or self.model) if self.texts else None
+        if around is None:
+            return dump(self.body(model) | ({"stream": True} if streamed else {}))
+        before, after = around
+        if streamed:  # between the model, which cannot hold this, and the system prompt
+            after = after.replace(_SYSTEM, _STREAM + _SYSTEM, 1)
+        return f"{before}{','.join(self.texts)}{after}"
+
+    def _ends(self, model: str) -> tuple[str, str] | None:
+        """What stands before and after the messages; None: together with them it would be written otherwise."""
+        if model not in self._around:
+            # Keys are sorted, and what stands before the messages cannot hold this.
+            before, found, after = dump(self.body(model) | {"messages": []}).partition(_NO_MESSAGES)
+            # Half a surrogate pair anywhere changes how `dump` writes the whole.
+            other = any(_HALF_A_PAIR in text for text in (before, after, *self.texts))
+            self._around[model] = None if other else (before + found[:-1], found[-1] + after)
+        return self._around[model]
 
     def counted(self, model: str) -> Block:
         """The JSON of a request that only counts what this one would read."""

@@ -54,4 +54,7 @@ def test_what_is_sent_is_what_the_digest_is_of_however_it_was_written(
     grown = replace(plain, texts=tuple(map(dump, messages)))
     assert grown.text() == dump(plain.body())
     assert grown.digest() == plain.digest()
-    assert json.loads(grown.text(OTHER, streamed=True)) == plain.body(OTHER) | {"stream": True}
+    for model in (OTHER, grown.model, ',"system":['):
+        streamed = dump(plain.body(model) | {"stream": True})
+        assert grown.text(model, streamed=True) == plain.text(model, streamed=True) == streamed
+    assert grown.digest() == plain.digest()
