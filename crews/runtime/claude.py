@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from crews.errors import KeyMissing, ModelAuthError, ModelError
 from crews.runtime.models import ModelAnswer, ModelRequest, OnRetry
@@ -17,6 +20,7 @@ from crews.settings import Settings
 if TYPE_CHECKING:
     import ssl
 
+    import httpx2
     from anthropic import AsyncAnthropic, AsyncStream
     from pydantic import SecretStr
 
@@ -138,7 +142,7 @@ def _meaning(error: Exception) -> Exception | None:
 
 _UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
 """Errors of these libraries that come before a request is sent: nobody can have answered it."""
-_HTTP_LIBRARIES = frozenset({"httpx", "httpcore", "httpx2", "httpcore2", "h11"})
+_HTTP_LIBRARIES = frozenset({"httpx", "httpcore", "httpx2", "httpcore2", "h11", "aiohttp"})
 """Libraries whose errors, met while an answer is read, mean that it broke off."""
 
 
@@ -208,7 +212,7 @@ class ModelSource:
 
     def _connect(self) -> Claude:
         self.check()
-        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
+        from anthropic import AsyncAnthropic
 
         s = self.settings
         # An endpoint of the user's own may want no key at all, but the SDK wants to send one.
@@ -216,8 +220,7 @@ class ModelSource:
         if key is None and token is None:
             key = "none"
         url = s.base_url or None
-        hooks = {"request": [self._sending]}
-        http = DefaultAsyncHttpxClient(verify=_certificates(), event_hooks=hooks)
+        http = _http(url or "", self._sending)
         client = AsyncAnthropic(
             api_key=key, auth_token=token, base_url=url, max_retries=4, http_client=http
         )
@@ -226,6 +229,26 @@ class ModelSource:
     async def _sending(self, request: object) -> None:
         """What waits for the first request goes on a moment later: it must not hold the sending up."""
         asyncio.get_running_loop().call_later(HEADSTART, self.asked.set)
+
+
+def _http(url: str, sending: Callable[[object], Awaitable[None]]) -> httpx2.AsyncClient:
+    """What sends the requests of one run."""
+    from anthropic import DefaultAsyncHttpxClient
+
+    hooks = {"request": [sending]}
+    if _by_proxy(url):  # of which `httpx2` knows more kinds
+        return DefaultAsyncHttpxClient(verify=_certificates(), event_hooks=hooks)
+    from crews.runtime.transport import Transport
+
+    if not url.startswith("http://"):
+        _certificates()  # here, where it holds nobody up
+    return DefaultAsyncHttpxClient(transport=Transport(_certificates), event_hooks=hooks)
+
+
+def _by_proxy(url: str) -> bool:
+    """Whether there may be a proxy between here and the endpoint; one without an address is the SDK's own."""
+    proxied = getproxies().keys() & {"http", "https", "all"}
+    return bool(proxied) and not proxy_bypass(urlsplit(url).hostname or "")
 
 
 @cache

@@ -8,13 +8,15 @@ import time
 from dataclasses import replace
 
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
+from httpx2 import create_ssl_context
 from pydantic import SecretStr
 
 from crews.errors import EXIT_KEY, KeyMissing, ModelAuthError, ModelError
 from crews.runtime.claude import Claude, ModelSource
 from crews.runtime.models import ModelAnswer, ModelRequest
 from crews.runtime.prices import price
+from crews.runtime.transport import Transport
 from crews.settings import Settings
 from tests.runtime.asked import ASKED, MODEL, OTHER
 from tests.support.messages_api import Brain, MessagesServer
@@ -43,12 +45,18 @@ class Heard(list[str]):
         self.billed += billed
 
 
+def anthropic(url: str, max_retries: int = 0) -> AsyncAnthropic:
+    """The SDK's client as a run has it, with fewer retries."""
+    http = DefaultAsyncHttpxClient(transport=Transport(create_ssl_context))
+    return AsyncAnthropic(base_url=url, api_key="key", max_retries=max_retries, http_client=http)
+
+
 def ask(server: MessagesServer, request: ModelRequest = ASKED) -> tuple[ModelAnswer, Heard]:
     """The answer, and what was heard of retries."""
     retries = Heard()
 
     async def once() -> ModelAnswer:
-        async with AsyncAnthropic(base_url=server.url, api_key="key", max_retries=2) as client:
+        async with anthropic(server.url, max_retries=2) as client:
             return await Claude(client).ask(request, retries)
 
     return asyncio.run(once()), retries
@@ -58,7 +66,7 @@ def count(url: str, request: ModelRequest = ASKED) -> int | None:
     """What the endpoint says that the request reads."""
 
     async def once() -> int | None:
-        async with AsyncAnthropic(base_url=url, api_key="key", max_retries=0) as client:
+        async with anthropic(url) as client:
             return await Claude(client).count(request)
 
     return asyncio.run(once())
@@ -241,9 +249,8 @@ def test_a_refused_key_is_asked_with_no_second_time(status: int) -> None:
 def test_an_endpoint_that_is_not_there_is_named_as_such() -> None:
     with MessagesServer(lambda _: GOOD) as server:
         pass
-    client = AsyncAnthropic(base_url=server.url, api_key="key", max_retries=0)
     with pytest.raises(ModelError, match="cannot be reached") as error:
-        asyncio.run(Claude(client).ask(ASKED, Heard()))
+        ask(server)
     assert not error.value.billed
 
 
@@ -259,7 +266,7 @@ def test_an_endpoint_that_takes_a_request_and_falls_silent_may_have_answered_it(
 def test_who_stops_waiting_does_not_wait() -> None:
     async def impatient(url: str) -> float:
         began = time.monotonic()
-        async with AsyncAnthropic(base_url=url, api_key="key") as client:
+        async with anthropic(url, max_retries=2) as client:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(Claude(client).ask(ASKED, Heard()), 0.2)
         return time.monotonic() - began

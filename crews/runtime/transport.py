@@ -1,0 +1,185 @@
+"""How does a request travel, and its answer?
+
+By `aiohttp`, whose parser is written in C: HTTP takes less of a run's time than by `httpx2`'s own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import aiohttp
+import httpx2
+
+if TYPE_CHECKING:
+    import ssl
+
+_CONNECTIONS, _IDLE_SECONDS = 1000, 5.0
+"""As many connections as the SDK's own client makes, kept as long."""
+_GIVEN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""Headers that `aiohttp` adds where a request has none."""
+_HEADER_BYTES = 1 << 16
+"""Of one header of an answer."""
+_PIECE = 1 << 20
+_KEEP_ALIVE = {"TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5, "TCP_KEEPIDLE": 60}
+"""As the SDK's own client has it: what lies between must not take a long silence for an end."""
+_UNSENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+)
+"""These come before there is a connection to send anything by."""
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Sends requests; the transports of one event loop share their connections, which know of no credentials.
+
+    `ConnectError`, `ConnectTimeout`: nothing was sent. After any other error something may have been.
+    """
+
+    def __init__(self, trust: Callable[[], ssl.SSLContext]) -> None:
+        """`trust`: whom connections trust; asked when one is to be encrypted."""
+        self._trust = trust
+        self._shared: _Shared | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request, and read what its answer begins with."""
+        body = await request.aread()
+        each, whole = _timeouts(**request.extensions["timeout"])
+        if self._shared is None:
+            self._shared = _Shared.join()
+        try:
+            async with asyncio.timeout(whole):
+                answer = await self._shared.session.request(
+                    request.method,
+                    _address(request.url),
+                    headers=[
+                        (name.decode(), value.decode()) for name, value in request.headers.raw
+                    ],
+                    data=_sent(body),
+                    allow_redirects=False,
+                    timeout=each,
+                    ssl=self._trust() if request.url.scheme == "https" else True,
+                    server_hostname=request.extensions.get("sni_hostname"),
+                )
+        except Exception as error:
+            raise _known(error, request) from error
+        return httpx2.Response(
+            answer.status,
+            headers=answer.raw_headers,
+            stream=_Body(answer, request),
+            extensions={"reason_phrase": (answer.reason or "").encode("ascii", "replace")},
+        )
+
+    async def aclose(self) -> None:
+        """Give the connections back; who is the last to do so closes them."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.leave()
+
+
+class _Shared:
+    """The session of an event loop, for as long as anyone there uses it."""
+
+    _of: ClassVar[dict[asyncio.AbstractEventLoop, _Shared]] = {}
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._users, self.session = loop, 0, _session()
+
+    @classmethod
+    def join(cls) -> _Shared:
+        """The session of the loop that runs."""
+        loop = asyncio.get_running_loop()
+        shared = cls._of.get(loop) or cls._of.setdefault(loop, cls(loop))
+        shared._users += 1
+        return shared
+
+    async def leave(self) -> None:
+        """Need it no longer."""
+        self._users -= 1
+        if not self._users:
+            del self._of[self._loop]
+            await self.session.close()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """What an answer holds, as it comes."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, request: httpx2.Request) -> None:
+        self._answer, self._request = answer, request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._answer.content.iter_any():
+                yield piece
+        except Exception as error:
+            raise _known(error, self._request) from error
+
+    async def aclose(self) -> None:
+        # A connection was given back when its answer ended; one whose answer did not end is of no more use.
+        self._answer.close()
+
+
+def _known(error: Exception, request: httpx2.Request) -> Exception:
+    """The error of `httpx2` that says the same."""
+    text = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return httpx2.ConnectTimeout(text, request=request)
+        case TimeoutError():
+            return httpx2.ReadTimeout(text, request=request)
+        case _ if isinstance(error, _UNSENT):
+            return httpx2.ConnectError(text, request=request)
+        case _:
+            return httpx2.ReadError(text, request=request)
+
+
+def _session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=_CONNECTIONS,
+        keepalive_timeout=_IDLE_SECONDS,
+        resolver=aiohttp.ThreadedResolver(),
+        socket_factory=_socket,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=_GIVEN,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+    )
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
+
+
+@lru_cache(maxsize=8)
+def _timeouts(
+    connect: float | None, read: float | None, write: float | None, pool: float | None
+) -> tuple[aiohttp.ClientTimeout, float | None]:
+    """Those of each step, and of all until an answer begins: `aiohttp` has none for writing."""
+    each = aiohttp.ClientTimeout(sock_connect=connect, sock_read=read, connect=pool)
+    steps = [step for step in (connect, read, write, pool) if step is not None]
+    return each, sum(steps) if len(steps) == 4 else None
+
+
+def _sent(body: bytes) -> bytes | BytesIO | None:
+    """What `aiohttp` sends: much in pieces, so that others have their turn between them."""
+    return (BytesIO(body) if len(body) > _PIECE else body) or None
+
+
+def _address(url: httpx2.URL) -> str:
+    """The URL; whoever is named in it is in the headers already."""
+    return str(url.copy_with(userinfo=b"") if url.userinfo else url)
