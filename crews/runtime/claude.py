@@ -88,9 +88,9 @@ class Claude:
     async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
         began, answered = time.monotonic(), False
         try:
-            async with await self._stream(request.text(model, streamed=True)) as events:
+            async with await self._stream(request.text(model, streamed=True)) as stream:
                 answered = True
-                message = await read(events, request.max_tokens)
+                message = await read(stream.response.aiter_bytes(), request.max_tokens)
                 return _answer(message, model, time.monotonic() - began)
         except (ModelError, BrokenStream):
             raise
@@ -102,9 +102,9 @@ class Claude:
             raise known from error
 
     async def _stream(self, body: str) -> AsyncStream[object]:
-        """The events of the answer, as they come: `messages.stream` makes objects of each, and copies every message.
+        """The answer, as it comes: `messages.stream` makes objects of each event, and copies every message.
 
-        The SDK does the rest: credentials, retries, errors, events.
+        The SDK does the rest: credentials, retries, errors.
         """
         from anthropic import AsyncStream
 
@@ -127,7 +127,7 @@ def _meaning(error: Exception) -> Exception | None:
                 f"the model's endpoint refused the key: {_short(error)}",
                 hint="check ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is set)",
             )
-        # An error below 400 came as an event of an answer that had begun.
+        # One below 400 is no refusal.
         case anthropic.APIStatusError() if error.status_code >= 400:
             return ModelError(_short(error))
         case anthropic.APIConnectionError():

@@ -6,7 +6,8 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+import json
+from collections.abc import AsyncIterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -117,24 +118,80 @@ class _Growing:
         return Message(tuple(self.blocks), self.stop_reason, self.usage)
 
 
-async def read(events: AsyncIterable[object], max_tokens: int) -> Message:
+class _Events:
+    """The events of a `text/event-stream`, from its bytes.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        """The beginning of a line whose end has not come."""
+        self._returned = False
+        """What came last was a carriage return."""
+        self._kind = ""
+        self._data: list[str] = []
+
+    def more(self, piece: bytes) -> Iterator[object]:
+        """JSON of the events that end with these bytes.
+
+        Raises:
+            BrokenStream: one of them says that the answer ends here.
+            ValueError: what was sent is no UTF-8, or no JSON.
+        """
+        if self._returned:  # the other half of a line's end
+            piece = piece.removeprefix(b"\n")
+        end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
+        self._returned = piece.endswith(b"\r")
+        if not end:
+            self._line += piece
+            return
+        text = (self._line + piece[:end]).decode()
+        self._line = bytearray(piece[end:])
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        for line in text[:-1].split("\n"):
+            if line:
+                self._field(line)
+            elif event := self._event():
+                yield event[0]
+
+    def _field(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        if name == "data":
+            self._data.append(value.removeprefix(" "))
+        elif name == "event":
+            self._kind = value.removeprefix(" ")
+
+    def _event(self) -> tuple[object] | None:
+        """What the lines so far add up to, if it is an event of an answer: these have names."""
+        kind, data = self._kind, "\n".join(self._data)
+        self._kind, self._data = "", []
+        if kind == "error":
+            raise BrokenStream(data[:300] or "the answer ended in an error")
+        return (json.loads(data),) if data and kind and kind != "ping" else None
+
+
+async def read(pieces: AsyncIterable[bytes], max_tokens: int) -> Message:
     """Read an answer to its end, if it has one within what it was allowed.
 
     Args:
-        events: JSON of each.
-        max_tokens: What it was allowed.
+        pieces: Of a `text/event-stream`, as they come.
+        max_tokens: What the answer was allowed.
 
     Raises:
         BrokenStream: it has no end.
         ModelError: it does not end.
-        LookupError, TypeError, ValueError: events that are none of the Messages API's.
+        AttributeError, LookupError, RecursionError, TypeError, ValueError: what comes is no answer of the Messages API.
     """
-    growing = _Growing(room=max_tokens * CHARACTERS_A_TOKEN)
-    async for event in events:
-        growing.add(cast("Block", event))
-        growing.room -= 1
-        if growing.room < 0:
-            raise ModelError(f"an answer of more than {max_tokens} tokens had no end", billed=True)
+    growing, events = _Growing(room=max_tokens * CHARACTERS_A_TOKEN), _Events()
+    async for piece in pieces:
+        for event in events.more(piece):
+            growing.add(cast("Block", event))
+            growing.room -= 1
+            if growing.room < 0:
+                what = f"an answer of more than {max_tokens} tokens had no end"
+                raise ModelError(what, billed=True)
     return growing.whole()
 
 

@@ -40,14 +40,28 @@ VALUES = st.recursive(
 TEXTS = st.text(max_size=30)
 
 
-async def _given(events: Sequence[Event]) -> AsyncIterator[object]:
-    for event in events:
-        yield event
+async def _given(sent: bytes, length: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(sent), length):
+        yield sent[start : start + length]
 
 
 def added(events: Sequence[Event], max_tokens: int = ROOM) -> Message:
     """What the events add up to."""
-    return asyncio.run(read(_given(events), max_tokens))
+    return received(written(events), max_tokens=max_tokens)
+
+
+def received(sent: str, length: int = 1 << 16, max_tokens: int = ROOM) -> Message:
+    """What an answer that comes in pieces of this length adds up to."""
+    return asyncio.run(read(_given(sent.encode(), length), max_tokens))
+
+
+def written(events: Sequence[Event], end: str = "\n") -> str:
+    """The events as an endpoint sends them."""
+    return "".join(f"event: {e['type']}{end}data: {_json(e)}{end}{end}" for e in events)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def block(place: int, start: Event, *deltas: Event) -> list[Event]:
@@ -73,7 +87,7 @@ def cut(text: str, length: int) -> list[str]:
 
 def by_the_sdk(events: Sequence[Event]) -> list[Event]:
     """The blocks that `messages.stream` makes of the events."""
-    sent = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events)
+    sent = written(events)
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=sent)
@@ -217,3 +231,53 @@ def test_an_answer_without_end_is_ended(kind: str) -> None:
     with pytest.raises(ModelError, match="had no end") as caught:
         added([START, *many, END], max_tokens=10)
     assert caught.value.billed
+
+
+SAID: list[Event] = [
+    START,
+    *block(
+        0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "naïve\u2028語\x85\x0c"}
+    ),
+    *call(1, "look", '{"a": "é"}'),
+    END,
+    STOP,
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 64, 1 << 16])
+def test_an_answer_is_the_same_however_it_is_cut_and_its_lines_end(end: str, length: int) -> None:
+    first, *rest = SAID
+    quiet = (
+        f": a comment{end}event: ping{end}data: {{}}{end}{end}data: [{end}{end}event: x{end}{end}"
+    )
+    sent = written([first], end) + quiet + written(rest, end)
+    assert received(sent, length) == added(SAID)
+    assert added(SAID).blocks[0]["text"] == "naïve\u2028語\x85\x0c"
+
+
+def test_an_event_that_spans_lines_is_one() -> None:
+    halves = [line for e in SAID for line in (f"event: {e['type']}", *_in_lines(e), "")]
+    assert received("\n".join([*halves, ""])) == added(SAID)
+
+
+def _in_lines(event: Event) -> list[str]:
+    return [f"data:{line}" for line in json.dumps(event, indent=1).splitlines()]
+
+
+def test_an_event_without_its_end_does_not_count() -> None:
+    with pytest.raises(BrokenStream, match="broke off"):
+        received(written([START, END]).removesuffix("\n"))
+
+
+def test_an_error_that_comes_as_an_event_ends_the_answer() -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Too much"}}
+    with pytest.raises(BrokenStream, match="Too much"):
+        added([START, error, END])
+
+
+@pytest.mark.parametrize("sent", [b"\xff", b"[[" * 100_000, b"1", b"null", b"[]"])
+def test_what_is_no_event_of_an_answer_is_an_error(sent: bytes) -> None:
+    pieces = _given(b"event: x\ndata: " + sent + b"\n\n", 1 << 16)
+    with pytest.raises((AttributeError, RecursionError, TypeError, ValueError)):
+        asyncio.run(read(pieces, ROOM))
