@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic, AsyncStream
     from pydantic import SecretStr
 
-MESSAGES = "/v1/messages"
+MESSAGES = b"v1/messages"
 BROKEN_STREAMS = 2
 """How often an answer that broke off is asked for again; before its first byte the SDK retries itself."""
 HEADSTART = 0.05
@@ -38,6 +38,9 @@ class Claude:
 
     def __init__(self, client: AsyncAnthropic) -> None:
         self._client = client
+        base = client.base_url
+        # Where an address is whole, the SDK puts none together for each request.
+        self._messages = str(base.copy_with(raw_path=base.raw_path + MESSAGES))
 
     async def aclose(self) -> None:
         """Give the connections back."""
@@ -109,7 +112,7 @@ class Claude:
         from anthropic import AsyncStream
 
         return await self._client.post(
-            MESSAGES,
+            self._messages,
             content=body.encode(),
             cast_to=object,
             stream=True,

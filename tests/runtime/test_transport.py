@@ -156,9 +156,11 @@ def test_runs_of_one_event_loop_share_connections_until_the_last_has_ended() -> 
             await run_two(heard.url)
             await heard.closed()
             assert heard.connections == 1
-            await run_two(heard.url)
+            await run_two(heard.url + "/v")
             await heard.closed()
             assert heard.connections == 2
+        paths = [head.partition(" http/1.1")[0] for _, head, _ in heard.requests]
+        assert paths == ["post /v1/messages"] * 3 + ["post /v/v1/messages"] * 3
 
     for _ in range(2):  # another event loop shares nothing with the first
         asyncio.run(asking())
