@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
@@ -185,8 +186,21 @@ async def run_task(
 ) -> str:
     """One delegation: a CrewAI task executed by a fresh agent."""
     agent = make_agent(spec, execute)
-    output = await make_task(description, expected_output, agent).aexecute_sync(agent=agent)
+    with _untraced():
+        output = await make_task(description, expected_output, agent).aexecute_sync(agent=agent)
     return output.raw
+
+
+@contextmanager
+def _untraced() -> Generator[None]:
+    """CrewAI gathers for a trace, and keeps, what its tasks do outside of a kick-off, until somebody knows it."""
+    from crewai.execution import begin_execution, end_execution
+
+    token = begin_execution(tracing=False)
+    try:
+        yield
+    finally:
+        end_execution(token)
 
 
 async def kick_off(name: str, agents: Sequence[BaseAgent], tasks: Sequence[Task]) -> None:

@@ -72,6 +72,28 @@ def test_nothing_that_is_said_is_kept_by_crewai(
     assert list(tmp_path.rglob("*.db")) == []
 
 
+def test_what_is_delegated_is_not_gathered_for_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "CREWAI_STORAGE_DIR", str(tmp_path)
+    )  # of somebody whom CrewAI does not know yet
+    crew.load(tmp_path)
+    from crewai.events.event_bus import crewai_event_bus
+    from crewai.events.listeners.tracing.trace_listener import TraceCollectionListener
+
+    async def run() -> None:
+        agent = crew.make_agent(SPEC, fine)
+        await crew.kick_off("team", [agent], [crew.make_task("work", "a result", agent)])
+        await crew.run_task("secret work", "a result", SPEC, fine)
+
+    gathered = TraceCollectionListener().batch_manager.event_buffer
+    gathered.clear()
+    asyncio.run(run())
+    assert crewai_event_bus.flush()
+    assert gathered == []
+
+
 def test_a_delegation_is_a_task_of_a_fresh_agent() -> None:
     made: list[int] = []
 
