@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +16,17 @@ OUTERMOST = "pid:[4026531836]"
 
 
 def this_process() -> str:
-    """Name of this process that no other process has had: `HOST/PID/START`."""
-    pid = os.getpid()
+    """Name of this process that no other process has had: `HOST/PID/START`. It keeps it as long as it lives."""
+    return _named(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _named(pid: int) -> str:
     return f"{_host()}/{pid}/{_started(pid)}"
+
+
+# A child can have the same number, where processes are counted anew from it on.
+os.register_at_fork(after_in_child=_named.cache_clear)
 
 
 def host_of(owner: str) -> str:

@@ -71,6 +71,35 @@ def test_a_container_that_shares_the_hosts_name_is_another_host() -> None:
     assert process.returncode == 0
 
 
+def test_a_process_keeps_its_name_when_its_host_gets_another() -> None:
+    apart = ["unshare", "--user", "--map-root-user", "--uts"]
+    code = """
+import socket
+from crews.records.owner import this_process
+before = this_process()
+socket.sethostname("another")
+print(socket.gethostname(), this_process() == before)
+"""
+    done = subprocess.run(
+        [*apart, sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["another", "True"], done.stderr
+
+
+def test_a_child_that_is_forked_has_a_name_of_its_own() -> None:
+    code = """
+import os
+from crews.records.owner import presence, this_process
+mine = this_process()
+if os.fork() == 0:
+    print(this_process() != mine, presence(this_process()), flush=True)
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "here"], done.stderr
+
+
 def test_what_is_no_name_is_nobody() -> None:
     host = host_of(this_process())
     for name in ("", "x", "1/2", f"{host}/x/1", f"{host}//"):
