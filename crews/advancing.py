@@ -11,10 +11,11 @@ from crews.errors import Fenced, RunBusy, UsageError
 from crews.outcome import Asker, Result, Usage
 from crews.records import inbox
 from crews.records.events import Listener, silent
+from crews.records.leaving import disown, is_kept, keep
 from crews.records.lost import release_lost
 from crews.records.owner import this_process
 from crews.records.rows import ENDED, RunRow, dollars
-from crews.records.runs import disown, get_run, keep
+from crews.records.runs import get_run
 from crews.records.store import Store
 from crews.safety.own_secrets import redactor_for
 from crews.settings import Settings
@@ -63,8 +64,11 @@ def _kept(run: str, store: Store) -> Generator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(Exception), store.writing() as connection:
-            disown(connection, run, this_process())
+        with contextlib.suppress(Exception):
+            me = this_process()
+            if is_kept(store, run, me):  # by nobody else than this process could it be kept for it
+                with store.writing() as connection:
+                    disown(connection, run, me)
 
 
 async def _go_on(run: str, store: Store, settings: Settings, on_event: Listener) -> bool:

@@ -18,11 +18,12 @@ from crews.errors import CrewsError, UsageError
 from crews.outcome import Asker, Kickoff, Result
 from crews.records import chains, outbox
 from crews.records.events import Listener, silent
+from crews.records.leaving import disown
 from crews.records.lost import ready_runs
 from crews.records.owner import home_id, this_process
 from crews.records.questions import ReviewRow
 from crews.records.rows import ENDED, RunRow
-from crews.records.runs import check_kept, disown, ended, get_run, new_id, requeue, run_in
+from crews.records.runs import check_kept, ended, get_run, new_id, requeue, run_in
 from crews.records.store import Store
 from crews.records.tail import Tail
 from crews.records.workers import LEASE, living

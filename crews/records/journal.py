@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
-from crews.errors import EXIT_FAILED
 from crews.records import audit, days, prepared, reservations, steps
 from crews.records.kept import read
+from crews.records.leaving import leave
 from crews.records.ownership import Later, Ownership
 from crews.records.reservations import Key
 from crews.records.rows import (
@@ -26,7 +26,7 @@ from crews.records.rows import (
     columns_of,
     row_as,
 )
-from crews.records.runs import close_questions, get_run, list_threads
+from crews.records.runs import get_run, list_threads
 from crews.records.seen import Reserved
 from crews.records.steps import Step
 from crews.records.store import Store, dump
@@ -67,6 +67,7 @@ class Journal(Ownership):
         reason: str = "",
         exit_code: int | None = None,
         worked: float = 0.0,
+        summary: str | None = None,
     ) -> RunStatus:
         """Let go of the run; returns what it is then.
 
@@ -79,30 +80,12 @@ class Journal(Ownership):
             reason: Why, for people.
             exit_code: The code with which a command would end.
             worked: Seconds of working time in this activation.
+            summary: The team's own words; None: as they are.
         """
         with self.writing() as connection:
-            mine = runs.c.id == self.run
-            told = connection.execute(select(runs.c.woken, runs.c.stop_asked).where(mine)).one()
-            if told.stop_asked and status in {"waiting", "queued"}:
-                status, reason, exit_code = "stopped", "stopped by a human", EXIT_FAILED
-            elif told.woken and status == "waiting":
-                status, exit_code = "queued", None
-            ended = time.time() if status in {"completed", "failed", "stopped"} else None
-            values = {
-                "status": status, "reason": reason, "exit_code": exit_code, "owner": "", "ended_at": ended,
-                "deaths": 0, "working_seconds": runs.c.working_seconds + worked,
-            }  # fmt: skip
-            connection.execute(update(runs).where(mine).values(**values))
-            if status in {"completed", "stopped"}:
-                close_questions(connection, self.run)
-            audit.append(
-                connection,
-                self.run,
-                "run_released",
-                {"status": status},
-                contents={"reason": reason},
-            )
-        return status
+            return leave(
+                connection, self.run, status, reason=reason, exit_code=exit_code, worked=worked, summary=summary,
+            )  # fmt: skip
 
     def note(self, kind: str, body: dict[str, JsonValue]) -> None:
         """Write an audit entry of its own."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, tuple_, update
 
 from crews.records import audit
+from crews.records.leaving import close_questions
 from crews.records.owner import this_process
 from crews.records.rows import RunRow, row_as
-from crews.records.runs import close_questions, zombie
+from crews.records.runs import zombie
 from crews.records.store import Store
 from crews.records.tables import calls, runs
 from crews.records.workers import alive

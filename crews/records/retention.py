@@ -23,9 +23,10 @@ from sqlalchemy import Connection, Table, delete, select, update
 
 from crews.errors import UsageError, WorkspaceError
 from crews.records import audit, vault
+from crews.records.leaving import close_questions
 from crews.records.owner import home_id
 from crews.records.rows import ENDED, RunOptions, RunRow
-from crews.records.runs import close_questions, get_run, run_in
+from crews.records.runs import get_run, run_in
 from crews.records.store import Store, dump
 from crews.records.tables import calls, deliveries, reviews, runs, spend, threads, turns
 from crews.settings import Settings

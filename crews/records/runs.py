@@ -8,19 +8,27 @@ import time
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, String, bindparam, insert, select, update
 
 from crews.errors import RunBusy, UsageError
 from crews.records import audit, prepared
+from crews.records.leaving import close_questions
 from crews.records.owner import presence, this_process
 from crews.records.rows import ENDED, RunOptions, RunRow, RunStatus, ThreadRow, row_as
-from crews.records.statement import Found
+from crews.records.statement import Found, Prepared
 from crews.records.store import Store, check_version, dump
-from crews.records.tables import meta, reviews, runs, spend
+from crews.records.tables import meta, runs, spend
 from crews.records.workers import alive
 from crews.teams.spec import TeamSpec
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+_RUN = bindparam("b_run", type_=String)
+_ADD = Prepared(insert(runs))
+_POLICY = Prepared(select(meta.c.value).where(meta.c.name == bindparam("b_name")))
+_LOSE_RESERVED = Prepared(
+    update(spend).where(spend.c.run == _RUN, spend.c.state == "reserved").values(state="lost")
+)
 
 
 def new_id() -> str:
@@ -63,23 +71,24 @@ def new_run(
     with store.writing() as connection:
         if submission is not None and (found := _submitted(connection, submission)):
             return _same(found, goal, team)
-        connection.execute(
-            insert(runs).values(
-                id=run,
-                goal=goal,
-                inputs=dump(inputs),
-                team=team.model_dump_json(),
-                team_name=team.name,
-                options=options.model_dump_json(),
-                status="queued",
-                limits=team.policy.limits.model_dump_json(),
-                created_at=time.time(),
-                home=home,
-                origin=origin,
-                submission=submission,
-                owner=owner,
-                priority=options.priority or team.policy.queue.priority,
-            )
+        _ADD.run(
+            connection,
+            {
+                "id": run,
+                "goal": goal,
+                "inputs": dump(inputs),
+                "team": team.model_dump_json(),
+                "team_name": team.name,
+                "options": options.model_dump_json(),
+                "status": "queued",
+                "limits": team.policy.limits.model_dump_json(),
+                "created_at": time.time(),
+                "home": home,
+                "origin": origin,
+                "submission": submission,
+                "owner": owner,
+                "priority": options.priority or team.policy.queue.priority,
+            },
         )
         note_created(connection, run, goal, team, by=options.started_by, origin=origin)
     return get_run(store, run)
@@ -101,7 +110,7 @@ def note_created(
         contents={"goal": goal},
     )
     name = f"policy:{team.name}"
-    last = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
+    last = _POLICY.run(connection, {"b_name": name}).scalar()
     if last is None:
         connection.execute(insert(meta).values(name=name, value=policy))
     elif last != policy:
@@ -187,40 +196,34 @@ def claim(store: Store, run: str) -> int:
     me = this_process()
     with store.writing() as connection:
         check_version(connection)
-        row = connection.execute(select(runs).where(runs.c.id == run)).first()
-        if row is None:
-            raise _unknown(run)
-        check_kept(row_as(RunRow, row))
+        row = run_in(connection, run)
+        check_kept(row)
         if row.status in {"completed", "stopped"}:
-            raise ended(row_as(RunRow, row))
+            raise ended(row)
         if row.owner not in {"", me} and alive(connection, row.owner):
             raise RunBusy(
                 f"run `{run}` is being worked on by process {row.owner}",
                 hint=f"wait for it, or end it with `crews stop {run}`",
             )
         epoch = row.epoch + 1
-        connection.execute(
-            update(runs)
-            .where(runs.c.id == run)
-            .values(
-                owner=me,
-                left_by=zombie(row_as(RunRow, row)),
-                epoch=epoch,
-                status="running",
-                reason="",
-                exit_code=None,
+        prepared.SET_RUN.run(
+            connection,
+            {
+                "b_run": run,
+                "owner": me,
+                "left_by": zombie(row),
+                "epoch": epoch,
+                "status": "running",
+                "reason": "",
+                "exit_code": None,
                 # Somebody asked its owner to end it, who died before they did: that wish stands.
-                stop_asked=bool(row.stop_asked) and row.status == "running",
-                woken=False,
-                started_at=row.started_at or time.time(),
-            )
+                "stop_asked": row.stop_asked and row.status == "running",
+                "woken": False,
+                "started_at": row.started_at or time.time(),
+            },
         )
         # What a dead owner had reserved and never settled may have been billed: it counts as spent.
-        connection.execute(
-            update(spend)
-            .where(spend.c.run == run, spend.c.state == "reserved")
-            .values(state="lost")
-        )
+        _LOSE_RESERVED.run(connection, {"b_run": run})
         audit.append(connection, run, "run_claimed", {"owner": me, "epoch": epoch})
     return epoch
 
@@ -291,18 +294,6 @@ def requeue(connection: Connection, run: str) -> None:
     connection.execute(update(runs).where(mine).values(status="queued", reason="", owner=""))
 
 
-def keep(connection: Connection, run: str, owner: str) -> None:
-    """Keep a run that waits, and that nobody has, for one process."""
-    mine = (runs.c.id == run) & (runs.c.status == "waiting") & (runs.c.owner == "")
-    connection.execute(update(runs).where(mine).values(owner=owner))
-
-
-def disown(connection: Connection, run: str, owner: str) -> None:
-    """Leave a run that stands still and was kept for one process to whoever wants it."""
-    mine = (runs.c.id == run) & runs.c.status.in_(("queued", "waiting")) & (runs.c.owner == owner)
-    connection.execute(update(runs).where(mine).values(owner=""))
-
-
 def wake(connection: Connection, run: str) -> None:
     """A human has decided something: whoever may work on the run is to look again.
 
@@ -312,13 +303,3 @@ def wake(connection: Connection, run: str) -> None:
     connection.execute(update(runs).where(mine).values(woken=True))
     waits = mine & (runs.c.status == "waiting")
     connection.execute(update(runs).where(waits).values(status="queued"))
-
-
-def close_questions(connection: Connection, run: str) -> None:
-    """A run that has ended for good asks nothing any more."""
-    mine = (reviews.c.run == run) & (reviews.c.state == "open")
-    found = connection.execute(select(reviews.c.id).where(mine)).scalars().all()
-    if found:
-        connection.execute(update(reviews).where(mine).values(state="void"))
-        body: dict[str, JsonValue] = {"reviews": list(found), "why": "the run has ended"}
-        audit.append(connection, run, "review_void", body)

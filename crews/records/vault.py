@@ -32,6 +32,7 @@ ERASED = "erased"
 """Stands where the HMAC would: the run's key had been thrown away before this was written."""
 _NONCE = 12
 _INSERT = Prepared(insert(payloads))
+_KEEP = Prepared(insert(vault_keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def key_of(connection: Connection, run: str, found: str | None) -> RunKey:
     """A run's key, made on its first use; `found`: what the table holds."""
     if found is None:
         found = base64.b64encode(secrets.token_bytes(32)).decode()
-        connection.execute(insert(vault_keys).values(run=run, secret=found))
+        _KEEP.run(connection, {"run": run, "secret": found})
     return RunKey(run, found)
 
 

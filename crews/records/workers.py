@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from crews.records.owner import host_of, presence
 from crews.records.rows import row_as
+from crews.records.statement import Prepared
 from crews.records.store import Store
 from crews.records.tables import workers
 
@@ -26,6 +27,11 @@ HOLD = 5.0
 """Seconds of silence after which a process itself begins nothing more; well below `LEASE`."""
 
 WorkerKind = Literal["worker", "solo"]
+_MINE = workers.c.id == bindparam("b_id")
+_BEAT = Prepared(update(workers).where(_MINE))
+_BEGIN = Prepared(insert(workers))
+_LEAVE = Prepared(delete(workers).where(_MINE))
+_LAST = Prepared(select(workers.c.beat_at).where(_MINE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +69,20 @@ def beat(
     """Say that this process is alive."""
     with store.writing() as connection:
         now = clock(connection)
-        mine = update(workers).where(workers.c.id == me)
-        if connection.execute(mine.values(beat_at=now, state=state, kind=kind)).rowcount:
+        again = {"b_id": me, "beat_at": now, "state": state, "kind": kind}
+        if _BEAT.run(connection, again).rowcount:
             return
-        connection.execute(
-            insert(workers).values(
-                id=me, kind=kind, host=host_of(me), home=home, state=state,
-                concurrency=concurrency, started_at=now, beat_at=now,
-            )
-        )  # fmt: skip
+        first = {
+            "id": me, "kind": kind, "host": host_of(me), "home": home, "state": state,
+            "concurrency": concurrency, "started_at": now, "beat_at": now,
+        }  # fmt: skip
+        _BEGIN.run(connection, first)
 
 
 def leave(store: Store, me: str) -> None:
     """This process works on nothing any more."""
     with store.writing() as connection:
-        connection.execute(delete(workers).where(workers.c.id == me))
+        _LEAVE.run(connection, {"b_id": me})
 
 
 def alive(connection: Connection, owner: str) -> bool:
@@ -87,7 +92,7 @@ def alive(connection: Connection, owner: str) -> bool:
     where = presence(owner)
     if where == "gone":
         return False
-    last = connection.execute(select(workers.c.beat_at).where(workers.c.id == owner)).scalar()
+    last = _LAST.run(connection, {"b_id": owner}).scalar()
     if last is None:
         return where == "here"
     return clock(connection) - last < LEASE

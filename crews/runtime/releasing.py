@@ -11,12 +11,20 @@ from crews.runtime.scene import Scene
 
 
 def release(
-    journal: Journal, scene: Scene | None, status: RunStatus, *, exit_code: int, reason: str = ""
+    journal: Journal,
+    scene: Scene | None,
+    status: RunStatus,
+    *,
+    exit_code: int,
+    reason: str = "",
+    summary: str | None = None,
 ) -> None:
     """Say what the run is now, to the journal and to who listens."""
     worked = scene.worked() if scene else 0.0
     reason = scene.redactor.text(reason) if scene else reason
-    status = journal.release(status, reason=reason, exit_code=exit_code, worked=worked)
+    status = journal.release(
+        status, reason=reason, exit_code=exit_code, worked=worked, summary=summary
+    )
     if scene is not None:
         kind = "run_waiting" if status in {"waiting", "queued"} else "run_ended"
         scene.emit(kind, state=status, text=reason)  # type: ignore[arg-type]

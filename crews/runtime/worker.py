@@ -19,6 +19,7 @@ from loguru import logger
 
 from crews.errors import Fenced, RunBusy, Signal, StoreError, UsageError
 from crews.records import workers
+from crews.records.leaving import disown
 from crews.records.lost import (
     lost_runs,
     note_on_queued,
@@ -28,7 +29,7 @@ from crews.records.lost import (
 )
 from crews.records.owner import home_id, this_process
 from crews.records.rows import RunRow
-from crews.records.runs import disown, get_run
+from crews.records.runs import get_run
 from crews.records.store import Store, check_version
 from crews.runtime.engine import Engine, Fire, working
 from crews.runtime.heart import Heart, beating

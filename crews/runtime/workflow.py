@@ -311,7 +311,6 @@ def _on_call(scene: Scene, call: CallRow, agent: str, text: str) -> None:
 def _complete(scene: Scene, last: ThreadRow) -> None:
     """The run has ended by itself: what did it end as?"""
     row = scene.row()
-    scene.journal.set_run(summary=last.outcome.summary if last.outcome else "")
     reviews = inbox.list_reviews(scene.journal.store, run=row.id, state="decided")
     code, reason = EXIT_OK, row.reason
     status: RunStatus = "completed"
@@ -324,7 +323,8 @@ def _complete(scene: Scene, last: ThreadRow) -> None:
     elif NO_HAND_OVER in last.flagged:
         code, reason = EXIT_FAILED, f"{last.agent} did not finish: {NO_HAND_OVER}"
         status = "failed"
-    release(scene.journal, scene, status, reason=reason, exit_code=code)
+    said = last.outcome.summary if last.outcome else ""
+    release(scene.journal, scene, status, reason=reason, exit_code=code, summary=said)
 
 
 def _refused(reviews: Sequence[ReviewRow]) -> str:

@@ -224,6 +224,17 @@ def test_working_time_is_added_up_and_waiting_is_not_in_it(store: Store) -> None
     assert row.ended_at >= row.started_at
 
 
+def test_a_run_keeps_what_its_team_said_at_its_end(store: Store) -> None:
+    journal = owned(store)
+    journal.release("waiting", summary="so far")
+    again = Journal(store, journal.run, claim(store, journal.run))
+    again.release("waiting")
+    assert get_run(store, journal.run).summary == "so far"
+    last = Journal(store, journal.run, claim(store, journal.run))
+    last.release("completed", exit_code=0, summary="")
+    assert get_run(store, journal.run).summary == ""
+
+
 RACER = """
 import sys
 from crews.errors import UsageError
