@@ -65,6 +65,7 @@ class Eye:
 
     It keeps one connection: to take one from the pool and to give it back takes longer than most looks. Of a SQLite
     file it takes the writer's where nobody writes with it: that one has read what has changed, since it changed it.
+    The first look makes it, for who writes first.
     """
 
     def __init__(self, engine: Engine, pen: Pen) -> None:
@@ -76,6 +77,7 @@ class Eye:
         """A database in memory is only one thread's."""
         self._lock = RLock()
         self._connection: Connection | None = None
+        self._is_first = True
 
     def look(self, statement: Prepared, given: Values) -> Found:
         """What the statement finds.
@@ -84,10 +86,12 @@ class Eye:
             SQLAlchemyError: the connection is given up; another look makes a new one.
         """
         pen = self._pen
-        if pen is not None and (lent := pen.lend()) is not None:
-            found = _ran(statement, lent, given)
-            pen.keep(lent)
-            return found
+        if pen is not None:
+            first, self._is_first = self._is_first, False
+            if (lent := pen.take() if first else pen.lend()) is not None:
+                found = _ran(statement, lent, given)
+                pen.keep(lent)
+                return found
         with self._lock:
             connection, self._connection = self._connection or self._engine.connect(), None
             found = _ran(statement, connection, given)
@@ -103,6 +107,7 @@ class Eye:
             if self._connection is not None:
                 close(self._connection)
             self._connection = None
+        self._is_first = True
 
 
 class Pen:

@@ -34,9 +34,9 @@ def identify(store: Store, *, user: str = "", token: str | None = None, about: s
         Denied: the journal knows users, and this is none of them. The attempt is recorded.
     """
     now = time.time()
+    if users.is_nobody_known(store):
+        return local(user)
     with store.reading() as connection:
-        if not users.are_known(connection):
-            return local(user)
         found = _by_token(connection, token, now) if token else _by_login(connection)
         used = tokens.owner(connection, token, now) if token else ""
     if isinstance(found, str):

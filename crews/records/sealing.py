@@ -14,11 +14,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from crews.records import audit, copies, merkle
 from crews.records.audit import Written
 from crews.records.signing import PublicKey, SigningKey, signing_key
+from crews.records.statement import Prepared
 from crews.records.store import WRITTEN, Store, open_store
 from crews.records.tables import audit_keys, checkpoints, meta
 from crews.safety.own_secrets import outward_redactor
@@ -32,6 +33,9 @@ AT_ONCE = frozenset({
 })  # fmt: skip
 """Kinds of entries that are signed with the transaction that wrote them."""
 _ORIGIN = "audit:origin"
+_KNOWN = Prepared(select(audit_keys.c.key).where(audit_keys.c.key == bindparam("b_key")))
+_NAME = Prepared(select(meta.c.value).where(meta.c.name == _ORIGIN))
+_SIGNED = Prepared(insert(checkpoints))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,12 @@ def seal(settings: Settings) -> Callable[[Connection], None]:
 
     def seal_now(connection: Connection) -> None:
         nonlocal key
-        written: Written | None = connection.info.pop(WRITTEN, None)
-        if written is None or not _is_due(written, settings.audit.every):
-            return
-        if key is None:
-            given = settings.audit_key.get_secret_value() if settings.audit_key else ""
-            key = signing_key(settings.audit_key_file, given)
-        checkpoint(connection, key, settings)
+        written: Written | None = connection.info.get(WRITTEN)
+        if written is not None and _is_due(written, settings.audit.every):
+            if key is None:
+                given = settings.audit_key.get_secret_value() if settings.audit_key else ""
+                key = signing_key(settings.audit_key_file, given)
+            checkpoint(connection, key, settings)
         connection.info.pop(WRITTEN, None)
 
     return seal_now
@@ -85,13 +88,14 @@ def _is_due(written: Written, every: int) -> bool:
 
 
 def checkpoint(connection: Connection, key: SigningKey, settings: Settings) -> str:
-    """Sign the log as it stands in this transaction; returns the note."""
+    """Sign the log as it stands in this transaction, which has added to it; returns the note."""
     _introduce(connection, key.public)
-    size = connection.execute(select(func.max(audit.audit.c.sequence))).scalar() or 0
+    written: Written = connection.info[WRITTEN]
+    size = written.last
     nodes = audit.read_nodes(connection, merkle.edge(size))
     root = merkle.root_at(size, nodes.__getitem__)
     note = key.checkpoint(origin(connection), size, root)
-    connection.execute(insert(checkpoints).values(size=size, key=key.public.fingerprint, note=note))
+    _SIGNED.run(connection, {"size": size, "key": key.public.fingerprint, "note": note})
     facts = {"size": size, "root": root.hex(), "key": key.public.fingerprint, "note": digest(note)}
     audit.append(connection, "", "checkpoint", facts)
     copies.put(connection, settings.audit.targets, size, note)
@@ -105,8 +109,7 @@ def digest(note: str) -> str:
 
 def _introduce(connection: Connection, public: PublicKey) -> None:
     """Write a key down when it is first used in this journal."""
-    mine = audit_keys.c.key == public.fingerprint
-    if connection.execute(select(audit_keys.c.key).where(mine)).first() is not None:
+    if _KNOWN.run(connection, {"b_key": public.fingerprint}).first() is not None:
         return
     facts = {"key": public.fingerprint, "public": public.raw.hex(), "host": socket.gethostname()}
     sequence = audit.append(connection, "", "audit_key", facts)
@@ -116,7 +119,7 @@ def _introduce(connection: Connection, public: PublicKey) -> None:
 
 def origin(connection: Connection) -> str:
     """The log's name, made when it is first signed."""
-    found = connection.execute(select(meta.c.value).where(meta.c.name == _ORIGIN)).scalar()
+    found = _NAME.run(connection, {}).scalar()
     if found is None:
         found = f"crews/{secrets.token_hex(8)}"
         connection.execute(insert(meta).values(name=_ORIGIN, value=found))

@@ -30,7 +30,7 @@ from crews.errors import StoreError
 from crews.records import tables
 from crews.records.engines import SharedEngine, close, engine_of
 from crews.records.migrations import migrate
-from crews.records.outages import PATIENCE, Outage, unusable
+from crews.records.outages import PATIENCE, Outage, passes, unusable
 from crews.records.statement import Found, Prepared, Values
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ WRITTEN, KEYS = "crews_audit", "crews_vault_keys"
 """Names under which a connection remembers what its transaction has appended to the audit log, and runs' keys."""
 OF_A_TRANSACTION = (WRITTEN, KEYS)
 Sealing = Callable[[Connection], None]
+_VERSION = Prepared(select(tables.meta.c.value).where(tables.meta.c.name == "schema"))
 
 
 class Store:
@@ -174,11 +175,22 @@ class Store:
         Raises:
             StoreError: the journal was written by a newer version, or cannot be used.
         """
+        if self._readers.bridge(self._seen) == str(tables.SCHEMA_VERSION):
+            return  # without the write lock, so that a look is possible whoever holds it
         with self.reading() as connection:
             if _version(connection) == tables.SCHEMA_VERSION:
-                return  # without the write lock, so that a look is possible whoever holds it
+                return
         # Nothing of it is kept unless all is, and the second time finds what the first has done.
         self._writers.bridge(self._prepare_once)
+
+    def _seen(self) -> str | None:
+        """The version, at one look; None: there are no tables yet, or something is wrong that does not pass."""
+        try:
+            return self._eye.look(_VERSION, {}).scalar()
+        except DBAPIError as error:
+            if passes(error):
+                raise
+            return None
 
     def _prepare_once(self) -> None:
         connection = self._begun()
@@ -251,14 +263,12 @@ def _version(connection: Connection) -> int | None:
     """The schema's version; None: there are no tables yet."""
     if not inspect(connection).has_table(tables.meta.name):
         return None
-    version = select(tables.meta.c.value).where(tables.meta.c.name == "schema")
-    return int(connection.execute(version).scalar() or 0)
+    return int(_VERSION.run(connection, {}).scalar() or 0)
 
 
 def check_version(connection: Connection) -> None:
     """Raise StoreError if a newer version has brought the journal up to date meanwhile."""
-    version = select(tables.meta.c.value).where(tables.meta.c.name == "schema")
-    found = int(connection.execute(version).scalar_one())
+    found = int(_VERSION.run(connection, {}).one().value)
     if found > tables.SCHEMA_VERSION:
         raise _newer(found)
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, insert, select, update
 from crews.errors import CrewsError, Denied, UsageError
 from crews.plain import one_line
 from crews.records import audit
+from crews.records.statement import Prepared
 from crews.records.store import Store, dump
 from crews.records.tables import tokens, users
 
@@ -25,6 +26,7 @@ ADMIN = "admin"
 """The role of those who may change people, roles and tokens; there is somebody who has it, always."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _ROLE = re.compile(r"[^\s,]([^,\n]{0,62}[^\s,])?")
+_ANY = Prepared(select(users.c.name).limit(1))
 T = TypeVar("T")
 
 SignedIn = Literal["local", "login", "token"]
@@ -55,7 +57,12 @@ class Person:
 
 def are_known(connection: Connection) -> bool:
     """Does the journal know any people, active or not?"""
-    return connection.execute(select(users.c.name).limit(1)).first() is not None
+    return _ANY.run(connection, {}).first() is not None
+
+
+def is_nobody_known(store: Store) -> bool:
+    """Does it know none at all?"""
+    return store.look(_ANY, {}).first() is None
 
 
 def people(connection: Connection, *, every: bool = False) -> tuple[Person, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
+from crews.records.runs import get_run
 from crews.records.store import Store, open_store
 from crews.records.tables import meta
+from tests.records.builders import owned
 
 
 def rows(store: Store) -> int:
@@ -31,6 +33,24 @@ def test_who_closes_a_journal_leaves_it_open_for_the_others(store: Store, url: s
     assert other.engine.pool is not pool  # the last one let go of it
     with open_store(url) as again:
         assert rows(again) == found
+
+
+def test_who_looks_before_he_writes_opens_a_file_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'crews.db'}"
+    with open_store(url) as made:
+        run = owned(made).run
+    opened: list[object] = []
+
+    def note(connection: object, record: object) -> None:
+        opened.append((connection, record))
+
+    with open_store(url) as store:
+        event.listen(store.engine, "connect", note)
+    with open_store(url) as again:
+        assert again.engine is store.engine
+        assert get_run(again, run).status == "running"
+        assert get_run(again, owned(again).run).status == "running"
+    assert len(opened) == 1
 
 
 def test_a_new_file_of_the_same_name_is_another_journal(tmp_path: Path) -> None:
