@@ -165,7 +165,7 @@ def report(store: Store, run: str) -> Report:
         started_by=row.asked.started_by,
         created_at=row.created_at,
         origin=_origin(row.origin),
-        differences=differences(store, run),
+        differences=differences(store, run) if row.origin.startswith("fork:") else (),
         summary=row.summary,
         work=work,
         asked=tuple(_asked(r) for r in reviews),

@@ -183,17 +183,17 @@ class Tasking:
         self, agent: AgentSpec, row: ThreadRow, tools: dict[str, AnyTool]
     ) -> ThreadRow:
         """One delegation, as a CrewAI task executed by a fresh agent."""
-        scene = self._scene
+        scene, done = self._scene, row
 
         async def execute() -> str:
+            nonlocal done
             done = await work(scene, agent, row, tools)
             return done.outcome.summary if done.outcome else ""
 
         await self._crewai(needed=True)
         async with scene.slots:
             await crew.run_task(row.task, row.brief, agent, execute)
-        done = scene.journal.thread(row.path)
-        return row if done is None else done
+        return done
 
 
 def limits_of(task: TaskSpec, agent: AgentSpec) -> Limits:

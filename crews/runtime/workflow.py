@@ -47,6 +47,7 @@ from crews.runtime.shift import Shift, still_ours, terms
 from crews.runtime.tapes import Player, Recorder
 from crews.runtime.tasking import Tasking
 from crews.safety.own_secrets import redactor_for
+from crews.safety.owners import Owners
 from crews.safety.redact import Redactor
 from crews.settings import Settings
 from crews.teams.spec import TeamSpec
@@ -56,6 +57,7 @@ from crews.tools.confining import sweep
 from crews.tools.copying import make_workspace, next_generation
 from crews.tools.gate import AnyTool, Gate
 from crews.tools.sandbox import Sandbox, choose
+from crews.tools.workspace import Workspace
 
 MOST_BREAKS = 3
 """Outages in the middle of a write after which an activation is over."""
@@ -202,10 +204,7 @@ async def _scene(
 ) -> Scene:
     team, options = row.spec, row.asked
     source = None if options.source is None else Path(options.source)
-    limit = team.policy.workspace_limit_mb
-    workspace = await asyncio.to_thread(make_workspace, source, settings.run_folder(row.id), limit)
-    await asyncio.to_thread(sweep, workspace)
-    sandbox, problem = await asyncio.to_thread(sandbox_of, team, row, settings)
+    workspace, owners, (sandbox, problem) = await asyncio.to_thread(_place, row, source, settings)
     redactor = redactor_of(settings)
     scene = Scene(
         journal=journal,
@@ -222,7 +221,7 @@ async def _scene(
         listener=listener,
         slots=asyncio.Semaphore(team.policy.max_parallel),
         protected=protected_files(team, source),
-        owners=await asyncio.to_thread(owners_of, workspace),
+        owners=owners,
         shift=shift,
     )
     scene.gate = Gate(
@@ -236,6 +235,16 @@ async def _scene(
         draining=shift.draining,
     )
     return scene
+
+
+def _place(
+    row: RunRow, source: Path | None, settings: Settings
+) -> tuple[Workspace, Owners, tuple[Sandbox | None, str]]:
+    """Where the run works: its files, whose they are, and its sandbox, as `sandbox_of` says."""
+    limit = row.spec.policy.workspace_limit_mb
+    workspace = make_workspace(source, settings.run_folder(row.id), limit)
+    sweep(workspace)
+    return workspace, owners_of(workspace), sandbox_of(row.spec, row, settings)
 
 
 def _tools(team: TeamSpec, journal: Journal, settings: Settings) -> dict[str, AnyTool]:
