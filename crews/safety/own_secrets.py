@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +24,7 @@ _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}|\d+\.\d+\.\d+\.\d+")
 
 def own_secrets(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
     """Name -> value of the secrets in the settings and in the environment."""
-    found = dict(known_secrets(environ))
+    found = dict(_known_in(tuple(environ.items())))
     single = {
         "ANTHROPIC_API_KEY": settings.api_key,
         "ANTHROPIC_AUTH_TOKEN": settings.auth_token,
@@ -40,13 +41,24 @@ def own_secrets(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, 
     return found
 
 
+@lru_cache(maxsize=4)
+def _known_in(environ: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """The environment hardly ever changes, and every run asks several times."""
+    return known_secrets(dict(environ))
+
+
 def redactor_for(settings: Settings, environ: Mapping[str, str]) -> Redactor:
     """Takes the secrets in the settings and in the environment out of texts.
 
     Raises:
         UsageError: personal data is to be taken out as well, and what that needs is not installed.
     """
-    return Redactor(own_secrets(settings, environ), _personal(settings))
+    return _redactor(tuple(own_secrets(settings, environ).items()), _personal(settings))
+
+
+@lru_cache(maxsize=8)
+def _redactor(secrets: tuple[tuple[str, str], ...], personal: Personal | None) -> Redactor:
+    return Redactor(dict(secrets), personal)
 
 
 def outward_redactor(settings: Settings) -> Redactor | None:
