@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _NO_DOTENV = "PYTHON_DOTENV_DISABLED"
 _loading = threading.Lock()
+_loaded = threading.Event()
 
 Execute = Callable[[], Awaitable[str]]
 """Works on one thread to its end and returns the hand-over's text."""
@@ -59,6 +60,7 @@ def load(storage: Path) -> None:
         _cached("crew", _unkept_crew)
         importlib.import_module("crewai.task")
         _let_go_of_tasks()
+        _loaded.set()
 
 
 def _let_go_of_tasks() -> None:
@@ -71,7 +73,7 @@ def _let_go_of_tasks() -> None:
 
 def is_loaded() -> bool:
     """Is it there already?"""
-    return len(_classes) == 2
+    return _loaded.is_set()
 
 
 def _loop_agent() -> type[BaseAgent]:  # noqa: C901 - seven methods that CrewAI demands, no branch

@@ -45,7 +45,7 @@ class Tasking:
         ordered(self._scene.team.tasks)  # tasks that wait for each other would never start
         try:
             self._start_ready()
-            await self._crewai(needed=self._asked is None or crew.is_loaded())
+            await self._crewai(needed=self._asked is None)
             return await self._kick_off()
         except Waiting:
             await self._let_the_others_go_on()
@@ -60,6 +60,9 @@ class Tasking:
 
     async def _crewai(self, *, needed: bool) -> None:
         """Wait for CrewAI. If it is not needed yet, its loading begins when a model has been asked."""
+        if crew.is_loaded():
+            await asyncio.sleep(0)  # what was started begins first
+            return
         if needed:
             self._needed.set()
         if self._loading is None:
