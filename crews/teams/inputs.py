@@ -25,7 +25,12 @@ TASK_TEXTS = (("description",), ("expected_output",), ("output_file",), ("oversi
 
 def placeholders(team: TeamSpec) -> tuple[str, ...]:
     """Names of the inputs that the team's text asks for, sorted; with `goal`, if it is used."""
-    return tuple(sorted({name for text in _all_texts(team) for name in PLACEHOLDER.findall(text)}))
+    return tuple(sorted({name for text in _all_texts(team) for name in named(text)}))
+
+
+def named(text: str) -> tuple[str, ...]:
+    """Names in braces, as a placeholder has them."""
+    return tuple(PLACEHOLDER.findall(text))
 
 
 def filled_text(text: str, inputs: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from crews.teams.inputs import (
     filled_agent,
     filled_task,
     missing,
+    named,
     placeholders,
 )
 from crews.teams.keys import AGENT, POLICY, TASK
@@ -122,6 +123,20 @@ def fill(team: TeamSpec, inputs: Mapping[str, str]) -> TeamSpec:
         TeamError: An input is missing (with the place where it is used), or makes an `output_file`
             leave the workspace.
     """
+    filled = team.model_copy(update={
+        "agents": tuple(filled_agent(agent, inputs) for agent in team.agents),
+        "tasks": tuple(filled_task(task, inputs) for task in team.tasks),
+    })  # fmt: skip
+    texts = (team.sources.get(name, "") for name in (AGENTS_FILE, TASKS_FILE))
+    wanted = {*placeholders(team), *(name for text in texts for name in named(text))}
+    files = (task.output_file for task in filled.tasks if task.output_file is not None)
+    if not wanted <= inputs.keys() or any(map(output_file_problem, files)):
+        _check_filled(team, filled, inputs)
+    return filled
+
+
+def _check_filled(team: TeamSpec, filled: TeamSpec, inputs: Mapping[str, str]) -> None:
+    """Raise TeamError with the places where something is wrong with the inputs, if it is."""
     agents, tasks = _reread(team, AGENTS_FILE), _reread(team, TASKS_FILE)
     check_inputs(agents, AGENT_TEXTS, inputs)
     check_inputs(tasks, TASK_TEXTS, inputs)
@@ -129,10 +144,6 @@ def fill(team: TeamSpec, inputs: Mapping[str, str]) -> TeamSpec:
         # A team that was made without files has no places, but its inputs are needed all the same.
         for name in set(placeholders(team)).difference(inputs):
             tasks.source.error(Place(), f"missing input '{name}'", f"give it: --input {name}=...")
-    filled = team.model_copy(update={
-        "agents": tuple(filled_agent(agent, inputs) for agent in team.agents),
-        "tasks": tuple(filled_task(task, inputs) for task in team.tasks),
-    })  # fmt: skip
     for task in filled.tasks:
         if task.output_file is not None and (wrong := output_file_problem(task.output_file)):
             place = tasks.place(task.name, "output_file")
@@ -142,7 +153,6 @@ def fill(team: TeamSpec, inputs: Mapping[str, str]) -> TeamSpec:
     errors = tuple(p for p in problems if p.severity == "error")
     if errors:
         raise missing(team, errors)
-    return filled
 
 
 def find_team(explicit: Path | str | None, cwd: Path) -> Path:
