@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 from crews.records import audit, days, prepared, reservations, steps
 from crews.records.kept import read
 from crews.records.leaving import leave
-from crews.records.ownership import Later, Ownership
+from crews.records.ownership import Later, Ownership, nobody
 from crews.records.reservations import Key
 from crews.records.rows import (
     CallRow,
@@ -82,7 +82,7 @@ class Journal(Ownership):
             worked: Seconds of working time in this activation.
             summary: The team's own words; None: as they are.
         """
-        with self.writing() as connection:
+        with self.writing(leaving=True) as connection:
             return leave(
                 connection, self.run, status, reason=reason, exit_code=exit_code, worked=worked, summary=summary,
             )  # fmt: skip
@@ -108,19 +108,26 @@ class Journal(Ownership):
 
     def thread(self, path: str) -> ThreadRow | None:
         """One thread, if it has begun."""
-        row = self.store.look(prepared.THREAD, self._at(path)).first()
-        return None if row is None else row_as(ThreadRow, row)
+        found = self.store.look(prepared.THREAD, self._at(path)).rows
+        now = self._threads_ahead(row_as(ThreadRow, row) for row in found)
+        return next((row for row in now if row.path == path), None)
 
     def threads(self) -> tuple[ThreadRow, ...]:
         """Every thread of the run, in the order in which they began."""
-        return list_threads(self.store, self.run)
+        return self._threads_ahead(list_threads(self.store, self.run))
 
-    def begin_thread(self, row: ThreadRow) -> None:
-        """Write down a new thread."""
-        with self.writing() as connection:
+    def begin_thread(self, row: ThreadRow, told: Callable[[], None] = nobody) -> None:
+        """Write down a new thread, with what this owner writes next: nothing has happened in it yet.
+
+        `told`: called once it is written.
+        """
+
+        def write(connection: Connection) -> None:
             prepared.ADD_THREAD.run(connection, columns_of(row))
             body: dict[str, JsonValue] = {"thread": row.path, "agent": row.agent, "kind": row.kind}
             audit.append(connection, self.run, "thread_started", body)
+
+        self._write_later(Later(row.path, row, write, told))
 
     def set_thread(self, path: str, **values: Any) -> None:
         """Change columns of a thread."""
@@ -137,17 +144,28 @@ class Journal(Ownership):
 
     def end_thread(
         self, path: str, handover: HandOver, *, flags: Sequence[str] = (), hash_after: str = "",
-        worked: tuple[float, float] = (0.0, 0.0),
+        worked: tuple[float, float] = (0.0, 0.0), told: Callable[[], None] = nobody,
     ) -> None:  # fmt: skip
-        """Write down a thread's hand-over; `flags` is what code found wrong with it, `worked` as for a turn."""
-        with self.writing() as connection:
-            now = {
-                "state": "done", "handover": handover.model_dump_json(), "flags": dump(list(flags)),
-                "hash_after": hash_after, "ended_at": time.time(),
-            }  # fmt: skip
+        """Write down a thread's hand-over, with what this owner writes next: it follows from the thread's calls.
+
+        `flags` is what code found wrong with it, `worked` as for a turn; `told` is called once it is written.
+        """
+        now: dict[str, Any] = {
+            "state": "done", "handover": handover.model_dump_json(), "flags": dump(list(flags)),
+            "hash_after": hash_after, "ended_at": time.time(),
+        }  # fmt: skip
+        row = self.thread(path)
+        if row is None:
+            raise LookupError(f"no thread {path} has begun")
+
+        def write(connection: Connection) -> None:
             prepared.SET_THREAD.run(connection, {**self._at(path), **now})
             count_work(connection, self.run, path, worked)
             steps.note_handover(connection, self.run, path, handover, flags, hash_after)
+
+        worked_in = row.working_seconds + worked[1]
+        ended = replace(row, **now, working_seconds=worked_in)
+        self._write_later(Later(path, ended, write, told))
 
     def add_working_time(self, path: str, worked: tuple[float, float]) -> None:
         """Write down work that is in no row yet: seconds of the run, of the thread."""
@@ -230,11 +248,16 @@ class Journal(Ownership):
             self._change(connection, call, taken, values)
         return replace(call, **values, epoch=self.epoch)
 
-    def set_call_later(self, call: CallRow, *taken: Step, **values: Any) -> CallRow:
-        """The same with what this owner writes next: for what nothing outside the run hangs on."""
+    def set_call_later(
+        self, call: CallRow, *taken: Step, told: Callable[[CallRow], None], **values: Any
+    ) -> CallRow:
+        """The same with what this owner writes next: for what nothing outside the run hangs on.
+
+        `told`: called with the row once it is written.
+        """
         now = replace(call, **values, epoch=self.epoch)
         write = partial(self._change, call=call, taken=taken, values=values)
-        self._later.append(Later(now, write))
+        self._write_later(Later(call.address, now, write, partial(told, now)))
         return now
 
     def _change(

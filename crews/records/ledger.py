@@ -107,6 +107,7 @@ def reserve(journal: Journal, asked: Asked, around: Around = ALONE) -> Wall | Fu
         reservations.set_aside(
             connection, key, asked.wanted, asked.model, now, over=asked.over, again=again
         )
+        journal.reserved.pop((asked.path, asked.turn), None)  # of an attempt before this one
         if known is not None:
             journal.reserved[asked.path, asked.turn] = Reserved(known.team, asked.model, now)
     return None

@@ -1,32 +1,45 @@
 """Is the run still this process's, and what did it read of it in its own last transaction?
 
 What may be written a little later is kept until the owner's next transaction, and stands in it before anything else:
-each transaction is flushed to the disk, which costs more than what is in it. Through the owner calls are read as they
-will be.
+each transaction is flushed to the disk, which costs more than what is in it. Through the owner calls and threads are
+read as they will be; everybody else learns of them once they are written.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from loguru import logger
 from sqlalchemy import Connection
 
-from crews.errors import Fenced
+from crews.errors import Fenced, StoreError
 from crews.records import prepared
-from crews.records.rows import CallRow
+from crews.records.rows import CallRow, ThreadRow
 from crews.records.seen import Seen
 from crews.records.store import Store
+
+LATEST = 0.5
+"""Seconds after which what waits for the next transaction gets one of its own."""
+
+
+def nobody() -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A change of a call that is not written yet."""
+    """A change of a call or a thread that is not written yet."""
 
-    call: CallRow
+    key: str
+    """Address of the call, or path of the thread."""
+    row: CallRow | ThreadRow
     """As it will be."""
     write: Callable[[Connection], None]
+    told: Callable[[], None]
+    """Called once it is written."""
 
 
 class Ownership:
@@ -38,20 +51,33 @@ class Ownership:
         self.epoch = epoch
         self._seen: Seen | None = None
         self._later: list[Later] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._lost = False
+        """Something that was to be written may not have been, though this process went on from it."""
 
     @contextmanager
-    def writing(self) -> Generator[Connection]:
+    def writing(self, *, leaving: bool = False) -> Generator[Connection]:
         """A transaction that only the run's present owner can make.
+
+        Args:
+            leaving: The owner lets go of the run, whatever it has lost.
 
         Raises:
             Fenced: another process has taken the run over.
+            StoreError: as for `Store.writing`; after one that took with it what was to be written later, always:
+                the run goes on from what the journal holds.
         """
+        if self._lost and not leaving:
+            raise StoreError(
+                f"a transaction of run {self.run} broke, and what it held may be lost",
+                hint="resume the run: it goes on from what the journal holds",
+            )
         waiting, self._later = self._later, []
         again = waiting
         try:
             with self.store.writing() as connection:
                 self._seen = self._own(connection)
-                again = []  # what cannot be written must not stand in the way of all that comes after it
+                again = []  # what cannot be written must not stand in the way of letting go
                 for one in waiting:
                     one.write(connection)
                 again = waiting
@@ -59,7 +85,16 @@ class Ownership:
                 again = []  # the commit may have kept it whatever is said of it
         except BaseException:
             self._seen, self._later = None, [*again, *self._later]
+            self._lost = self._lost or len(again) < len(waiting)
             raise
+        self._written(waiting)
+
+    def _written(self, written: Iterable[Later]) -> None:
+        if self._timer is not None and not self._later:
+            self._timer.cancel()
+            self._timer = None
+        for one in written:
+            one.told()
 
     def _own(self, connection: Connection) -> Seen:
         mine = {"b_run": self.run, "b_epoch": self.epoch}
@@ -71,8 +106,25 @@ class Ownership:
             raise Fenced(f"run {self.run} has another owner")
         return Seen.of(row)
 
+    def _write_later(self, later: Later) -> None:
+        """Write it with what comes next, or soon, if nothing does."""
+        self._later.append(later)
+        if self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return  # whoever has no loop writes next by himself
+            self._timer = loop.call_later(LATEST, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        try:
+            self.flush()
+        except (Exception, Fenced) as error:  # noqa: BLE001 - who writes next meets it again
+            logger.warning("what waited to be written could not be: {}", error)
+
     def flush(self) -> None:
-        """Write what was to be written later; Fenced as for `writing`."""
+        """Write what was to be written later; raises what `writing` does."""
         if self._later:
             with self.writing():
                 pass
@@ -81,8 +133,13 @@ class Ownership:
         """Calls as they will be."""
         if not self._later:
             return tuple(calls)
-        newer = {one.call.address: one.call for one in self._later}
+        newer = {one.key: one.row for one in self._later if isinstance(one.row, CallRow)}
         return tuple(newer.get(call.address, call) for call in calls)
+
+    def _threads_ahead(self, threads: Iterable[ThreadRow]) -> tuple[ThreadRow, ...]:
+        """Threads as they will be, and those that will have begun."""
+        newer = {one.key: one.row for one in self._later if isinstance(one.row, ThreadRow)}
+        return tuple(({row.path: row for row in threads} | newer).values())
 
     def totals(self) -> tuple[int, int]:
         """Tokens and nano-dollars that the run has taken so far."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from crews.errors import KeyMissing, ModelAuthError, ModelError
+from crews.runtime import attempts
 from crews.runtime.models import ModelAnswer, ModelRequest, OnRetry
 from crews.runtime.prices import price
 from crews.runtime.streamed import BrokenStream, Message, read
@@ -90,19 +91,21 @@ class Claude:
 
     async def _once(self, request: ModelRequest, model: str) -> ModelAnswer:
         began, answered = time.monotonic(), False
-        try:
-            async with await self._stream(request.text(model, streamed=True)) as stream:
-                answered = True
-                message = await read(stream.response.aiter_bytes(), request.max_tokens)
-                return _answer(message, model, time.monotonic() - began)
-        except (ModelError, BrokenStream):
-            raise
-        except Exception as error:
-            # What goes wrong with an answer that has begun, whatever it is, is the answer's fault.
-            known = _meaning(error) or (BrokenStream(_short(error)) if answered else None)
-            if known is None:
+        with attempts.counted() as made:
+            try:
+                async with await self._stream(request.text(model, streamed=True)) as stream:
+                    answered = True
+                    message = await read(stream.response.aiter_bytes(), request.max_tokens)
+                    return _answer(message, model, time.monotonic() - began)
+            except (ModelError, BrokenStream):
                 raise
-            raise known from error
+            except Exception as error:
+                # What goes wrong with an answer that has begun, whatever it is, is the answer's fault.
+                known = _meaning(error, sent=made.unheard > 0)
+                known = known or (BrokenStream(_short(error)) if answered else None)
+                if known is None:
+                    raise
+                raise known from error
 
     async def _stream(self, body: str) -> AsyncStream[object]:
         """The answer, as it comes: `messages.stream` makes objects of each event, and copies every message.
@@ -120,8 +123,11 @@ class Claude:
         )
 
 
-def _meaning(error: Exception) -> Exception | None:
-    """What an error of the SDK, or of the HTTP library under it, says of the request; None: nothing."""
+def _meaning(error: Exception, *, sent: bool) -> Exception | None:
+    """What an error of the SDK, or of the HTTP library under it, says of the request; None: nothing.
+
+    `sent`: an attempt before the last one was sent, and not heard of again.
+    """
     import anthropic
 
     match error:
@@ -132,9 +138,9 @@ def _meaning(error: Exception) -> Exception | None:
             )
         # One below 400 is no refusal.
         case anthropic.APIStatusError() if error.status_code >= 400:
-            return ModelError(_short(error))
+            return ModelError(_short(error), billed=sent)
         case anthropic.APIConnectionError():
-            unsent = type(error.__cause__).__name__ in _UNSENT
+            unsent = type(error.__cause__).__name__ in _UNSENT and not sent
             return ModelError(f"cannot be reached: {_short(error)}", billed=not unsent)
         case anthropic.AnthropicError() | ValueError() | RuntimeError() | OSError():
             return BrokenStream(_short(error))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from pydantic import PrivateAttr
@@ -28,6 +28,7 @@ _NO_DOTENV = "PYTHON_DOTENV_DISABLED"
 _loading = threading.Lock()
 _loaded = threading.Event()
 
+T = TypeVar("T")
 Execute = Callable[[], Awaitable[str]]
 """Works on one thread to its end and returns the hand-over's text."""
 
@@ -60,6 +61,7 @@ def load(storage: Path) -> None:
         _cached("crew", _unkept_crew)
         importlib.import_module("crewai.task")
         _let_go_of_tasks()
+        _look_for_no_files()
         _loaded.set()
 
 
@@ -69,6 +71,23 @@ def _let_go_of_tasks() -> None:
 
     spans: WeakKeyDictionary[Task, Any] = WeakKeyDictionary()
     event_listener.execution_spans = cast("dict[Task, Any]", spans)
+
+
+def _look_for_no_files() -> None:
+    """Without `aiocache` CrewAI keeps no files, and makes a thread and an event loop each time to find that out."""
+    store = cast("Any", importlib.import_module("crewai.utilities.file_store"))
+    if getattr(store, "_file_store", store) is None and hasattr(store, "_run_sync"):
+        store._run_sync = _at_once
+
+
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
+    """The result of what never waits."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise RuntimeError("what was to be done at once waits for something")
 
 
 def is_loaded() -> bool:

@@ -303,8 +303,10 @@ class Loop:
         after = self.scene.workspace.tree_hash()
         flags = flags_of(outcome, journal.calls(path), self.tools, self.ending)
         with self.scene.clock.writing(path) as worked:
-            journal.end_thread(path, outcome, flags=flags, hash_after=after, worked=worked)
-        self._tell("thread_ended", state="done", text=self._in_a_line(outcome))
+            tell = partial(self._tell, "thread_ended", state="done", text=self._in_a_line(outcome))
+            journal.end_thread(
+                path, outcome, flags=flags, hash_after=after, worked=worked, told=tell
+            )
         return outcome
 
     def _in_a_line(self, outcome: HandOver) -> str:

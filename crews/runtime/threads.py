@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from sys import intern
 
 from crews.errors import StopRun
@@ -86,8 +87,10 @@ def open_thread(
         ended_at=None,
         label=label,
     )
-    scene.journal.begin_thread(row)
-    scene.emit("thread_started", thread=path, agent=agent.name, text=task.partition("\n")[0][:200])
+    line = task.partition("\n")[0][:200]
+    scene.journal.begin_thread(
+        row, partial(scene.emit, "thread_started", thread=path, agent=agent.name, text=line)
+    )
     return row
 
 

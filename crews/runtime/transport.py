@@ -10,13 +10,19 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx2
 
+from crews.runtime import attempts
+
 if TYPE_CHECKING:
     import ssl
+
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 _CONNECTIONS, _IDLE_SECONDS = 1000, 5.0
 """As many connections as the SDK's own client makes, kept as long."""
@@ -36,7 +42,7 @@ _UNSENT = (
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Sends requests; the transports of one event loop share their connections, which know of no credentials.
+    """Sends the requests of one client.
 
     `ConnectError`, `ConnectTimeout`: nothing was sent. After any other error something may have been.
     """
@@ -44,17 +50,17 @@ class Transport(httpx2.AsyncBaseTransport):
     def __init__(self, trust: Callable[[], ssl.SSLContext]) -> None:
         """`trust`: whom connections trust; asked when one is to be encrypted."""
         self._trust = trust
-        self._shared: _Shared | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and read what its answer begins with."""
         body = await request.aread()
         each, whole = _timeouts(**request.extensions["timeout"])
-        if self._shared is None:
-            self._shared = _Shared.join()
+        if self._session is None:
+            self._session = _session()
         try:
             async with asyncio.timeout(whole):
-                answer = await self._shared.session.request(
+                answer = await self._session.request(
                     request.method,
                     _address(request.url),
                     headers=[
@@ -67,7 +73,10 @@ class Transport(httpx2.AsyncBaseTransport):
                     server_hostname=request.extensions.get("sni_hostname"),
                 )
         except Exception as error:
-            raise _known(error, request) from error
+            known = _known(error, request)
+            if isinstance(known, httpx2.ReadError | httpx2.ReadTimeout):
+                attempts.unheard()
+            raise known from error
         return httpx2.Response(
             answer.status,
             headers=answer.raw_headers,
@@ -76,34 +85,10 @@ class Transport(httpx2.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Give the connections back; who is the last to do so closes them."""
-        shared, self._shared = self._shared, None
-        if shared is not None:
-            await shared.leave()
-
-
-class _Shared:
-    """The session of an event loop, for as long as anyone there uses it."""
-
-    _of: ClassVar[dict[asyncio.AbstractEventLoop, _Shared]] = {}
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self._users, self.session = loop, 0, _session()
-
-    @classmethod
-    def join(cls) -> _Shared:
-        """The session of the loop that runs."""
-        loop = asyncio.get_running_loop()
-        shared = cls._of.get(loop) or cls._of.setdefault(loop, cls(loop))
-        shared._users += 1
-        return shared
-
-    async def leave(self) -> None:
-        """Need it no longer."""
-        self._users -= 1
-        if not self._users:
-            del self._of[self._loop]
-            await self.session.close()
+        """Close the connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 class _Body(httpx2.AsyncByteStream):
@@ -138,8 +123,25 @@ def _known(error: Exception, request: httpx2.Request) -> Exception:
             return httpx2.ReadError(text, request=request)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections, and keeps those on which nothing comes that nobody asked for."""
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as `aiohttp` has it
+    ) -> Connection:
+        """A connection; what has come on one since its last answer would be taken for the next one."""
+        while True:
+            made = await super().connect(req, traces, timeout)
+            if made.protocol is None or not made.protocol.should_close:
+                return made
+            made.close()
+
+
 def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         limit=_CONNECTIONS,
         keepalive_timeout=_IDLE_SECONDS,
         resolver=aiohttp.ThreadedResolver(),

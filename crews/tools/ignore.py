@@ -160,9 +160,19 @@ def _is_tame(line: str) -> bool:
 def _spec(lines: tuple[str, ...]) -> GitIgnoreSpec:
     tame = [line for line in lines if _is_tame(line)]
     try:
-        return GitIgnoreSpec.from_lines(tame)
+        return _compiled(tame)
     except ValueError:
-        return GitIgnoreSpec.from_lines(_valid(tame))
+        return _compiled(_valid(tame))
+
+
+def _compiled(lines: Sequence[str]) -> GitIgnoreSpec:
+    """The rules as one, or one after the other where they are more than RE2 takes at once."""
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        raise
+    except Exception:  # noqa: BLE001 - RE2 has an error of its own for what it cannot take
+        return GitIgnoreSpec.from_lines(lines, backend="simple")
 
 
 def _valid(lines: Sequence[str]) -> list[str]:

@@ -80,8 +80,15 @@ class CallLog:
         return steps.ruled(verdict, seat.agent, shown, reason, standing, labels)
 
     def _keep(self, later: object) -> Callable[..., CallRow]:
-        """What writes a call: at once, or with what the run writes next."""
-        return self.journal.set_call_later if later else self.journal.set_call
+        """What writes a call, and tells of it: at once, or with what the run writes next."""
+        return self.journal.set_call_later if later else self._set
+
+    def _set(
+        self, call: CallRow, *taken: Step, told: Callable[[CallRow], None], **values: Any
+    ) -> CallRow:
+        call = self.journal.set_call(call, *taken, **values)
+        told(call)
+        return call
 
     def denied(self, call: CallRow, seat: Seat, verdict: Verdict) -> CallRow:
         """Policy has denied it."""
@@ -112,10 +119,12 @@ class CallLog:
 
     def begun(self, call: CallRow, seat: Seat, tool: AnyTool, beginning: Beginning) -> CallRow:
         """Write a beginning down, before the effect; that of a delegation with the thread that it begins."""
+
+        def tell(now: CallRow) -> None:
+            self.tell_of(now, seat, tool, beginning)
+
         keep = self._keep(tool.planning)
-        call = keep(call, *beginning.steps, **beginning.values)
-        self.tell_of(call, seat, tool, beginning)
-        return call
+        return keep(call, *beginning.steps, told=tell, **beginning.values)
 
     def tell_of(self, call: CallRow, seat: Seat, tool: AnyTool, beginning: Beginning) -> None:
         """Tell that a call begins; that a thread ends is told by the thread."""
@@ -168,7 +177,11 @@ class CallLog:
             name: [self.redactor.outward(value) for value in values]
             for name, values in (facts or {}).items()
         }
-        call = self._keep(beginning.steps or _is_own(call, seat))(
+
+        def tell(now: CallRow) -> None:
+            self.on_call(now, seat.agent, shown.partition("\n")[0][:200])
+
+        return self._keep(beginning.steps or _is_own(call, seat))(
             call,
             *beginning.steps,
             Step(
@@ -185,9 +198,8 @@ class CallLog:
                 "label": heard,
                 "ended_at": time.time(),
             },
+            told=tell,
         )
-        self.on_call(call, seat.agent, shown.partition("\n")[0][:200])
-        return call
 
 
 def _start(call: CallRow, seat: Seat, tool: AnyTool) -> Step:

@@ -57,10 +57,21 @@ def note(
         marks: The mark of each file that was written.
         now: A time at which nobody else could write there yet, in ns, by the clock that marks the changes.
     """
+    file = folder / _FILE
+    file.write_bytes(b"")
+    if not _marks_changes(file):
+        return {}
     known = {path: (mark.key, states[path]) for path, mark in marks.items() if mark.time < now}
     keys = {path: key.hex() for path, (key, _) in known.items()}
-    (folder / _FILE).write_bytes(_Kept(boot=_boot(), files=keys).model_dump_json().encode())
+    file.write_bytes(_Kept(boot=_boot(), files=keys).model_dump_json().encode())
     return known
+
+
+def _marks_changes(file: Path) -> bool:
+    """Has the file system a time of change that nobody can set, beside the one that everybody can?"""
+    os.utime(file, (1, 1))
+    status = file.stat()
+    return status.st_ctime_ns != status.st_mtime_ns
 
 
 def noted(folder: Path, states: Mapping[str, FileState]) -> StateCache:

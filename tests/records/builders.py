@@ -56,6 +56,7 @@ def thread(journal: Journal, path: str = "/", **values: Any) -> ThreadRow:
     )  # fmt: skip
     row = replace(row, **values)
     journal.begin_thread(row)
+    journal.flush()
     return row
 
 

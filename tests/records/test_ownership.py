@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, select
 
 from crews.errors import Fenced, StoreError
-from crews.records import audit
+from crews.records import audit, ownership
 from crews.records.journal import Journal
-from crews.records.rows import CallRow
+from crews.records.rows import CallRow, HandOver
 from crews.records.runs import claim
 from crews.records.steps import Step
 from crews.records.store import Store
-from crews.records.tables import calls
+from crews.records.tables import calls, threads
 from tests.records.builders import call, owned, thread, turn
+
+
+def unheard(_: CallRow) -> None:
+    """Nobody is told."""
 
 
 def begun(store: Store) -> Journal:
@@ -25,9 +31,11 @@ def begun(store: Store) -> Journal:
     return journal
 
 
-def later(journal: Journal, result: str = "seen") -> CallRow:
+def later(
+    journal: Journal, result: str = "seen", told: Callable[[CallRow], None] = unheard
+) -> CallRow:
     return journal.set_call_later(
-        call(journal), Step("effect_ended", {}), state="done", result=result
+        call(journal), Step("effect_ended", {}), told=told, state="done", result=result
     )
 
 
@@ -88,26 +96,63 @@ def test_a_transaction_that_breaks_takes_nothing_with_it(store: Store) -> None:
     assert kept(store) == ("done", 1)
 
 
-def test_what_a_commit_may_have_kept_is_not_written_again(
+def test_who_may_have_lost_something_writes_nothing_more_but_that_it_leaves(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = begun(store)
     later(journal)
 
-    def unheard(_: Connection) -> None:
+    def broken(_: Connection) -> None:
         raise StoreError("the server has gone")
 
-    with monkeypatch.context() as away, pytest.raises(StoreError):
-        away.setattr(store, "sealing", unheard)
+    with monkeypatch.context() as away, pytest.raises(StoreError, match="gone"):
+        away.setattr(store, "sealing", broken)
         journal.flush()
-    journal.flush()
+    with pytest.raises(StoreError, match="may be lost"):
+        journal.set_run(summary="x")
     assert kept(store) == ("proposed", 0)
+    journal.release("failed")
+    assert journal.row().status == "failed"
 
 
-def test_what_cannot_be_written_stands_in_nobodys_way(store: Store) -> None:
+def test_what_cannot_be_written_does_not_keep_its_owner_from_leaving(store: Store) -> None:
     journal = begun(store)
-    journal.set_call_later(call(journal), state=object())
+    journal.set_call_later(call(journal), told=unheard, state=object())
     with pytest.raises(Exception, match=r"(?i)type|adapt"):
         journal.flush()
-    journal.set_run(summary="x")
-    assert journal.row().summary == "x"
+    journal.release("failed")
+    assert journal.row().status == "failed"
+
+
+def test_others_are_told_once_it_is_written(store: Store) -> None:
+    journal, told = begun(store), list[tuple[str, int]]()
+    later(journal, told=lambda _: told.append(kept(store)))
+    assert told == []
+    journal.flush()
+    journal.flush()
+    assert told == [("done", 1)]
+
+
+def test_it_does_not_wait_long_for_another_write(store: Store) -> None:
+    async def idle() -> None:
+        later(journal)
+        await asyncio.sleep(ownership.LATEST + 0.2)
+
+    journal = begun(store)
+    asyncio.run(idle())
+    assert kept(store) == ("done", 1)
+
+
+def test_a_thread_is_read_as_it_will_be(store: Store) -> None:
+    journal = begun(store)
+    row = replace(journal.threads()[0], path="/0.0")
+    journal.begin_thread(row)
+    assert [t.path for t in journal.threads()] == ["/", "/0.0"]
+    journal.end_thread("/0.0", HandOver(summary="done"), worked=(0.0, 2.0))
+    as_read = journal.thread("/0.0")
+    assert as_read is not None
+    assert (as_read.state, as_read.working_seconds) == ("done", 2.0)
+    with store.reading() as connection:
+        assert connection.execute(select(threads.c.path)).scalars().all() == ["/"]
+    journal.flush()
+    assert journal.thread("/0.0") == as_read

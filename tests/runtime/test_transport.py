@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from anthropic import DefaultAsyncHttpxClient
 
+from crews.errors import ModelError
 from crews.runtime.claude import ModelSource
 from crews.runtime.transport import Transport
 from crews.settings import Settings
@@ -36,6 +37,8 @@ class Heard:
     requests: list[tuple[int, str, bytes]] = field(default_factory=list[tuple[int, str, bytes]])
     """Number of the connection, head and body of each."""
     connections: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list[asyncio.StreamWriter])
+    server: asyncio.Server = field(init=False)
     _ended: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
     def end(self) -> None:
@@ -59,6 +62,7 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncGen
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.connections += 1
+        heard.writers.append(writer)
         number = heard.connections
         try:
             while True:
@@ -74,6 +78,7 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncGen
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
+    heard.server = server
     heard.url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
     async with server:
         yield heard
@@ -141,29 +146,57 @@ def test_many_requests_at_once_go_by_one_client() -> None:
     asyncio.run(asking())
 
 
-def test_runs_of_one_event_loop_share_connections_until_the_last_has_ended() -> None:
-    async def run_two(url: str) -> None:
-        sources = [ModelSource(Settings.model_validate({"base_url": url})) for _ in range(2)]
-        for source in sources:
-            await source.ask(ASKED, _never)
-            await asyncio.wait_for(source.asked.wait(), 5)
-        await sources[0].aclose()
-        await sources[1].ask(ASKED, _never)
-        await sources[1].aclose()
-
+def test_each_run_has_connections_of_its_own_that_end_with_it() -> None:
     async def asking() -> None:
         async with serving(says(_ANSWER)) as heard:
-            await run_two(heard.url)
-            await heard.closed()
-            assert heard.connections == 1
-            await run_two(heard.url + "/v")
-            await heard.closed()
-            assert heard.connections == 2
-        paths = [head.partition(" http/1.1")[0] for _, head, _ in heard.requests]
-        assert paths == ["post /v1/messages"] * 3 + ["post /v/v1/messages"] * 3
+            for _ in range(2):
+                source = ModelSource(Settings.model_validate({"base_url": heard.url}))
+                await source.ask(ASKED, _never)
+                await asyncio.wait_for(source.asked.wait(), 5)
+                await source.ask(ASKED, _never)
+                await source.aclose()
+                await heard.closed()
+        assert [number for number, _, _ in heard.requests] == [1, 1, 2, 2]
 
-    for _ in range(2):  # another event loop shares nothing with the first
-        asyncio.run(asking())
+    asyncio.run(asking())
+
+
+def test_what_comes_unasked_is_nobodys_answer() -> None:
+    """A server, or what lies between, may send an answer too many, or one that was waited for no longer."""
+    stale = OK.replace(b"ok", b"no")
+
+    async def asking() -> None:
+        async with serving(says(OK)) as heard, client() as http:
+            assert (await http.post(heard.url, content=b"1")).text == "ok"
+            heard.writers[0].write(stale)
+            await asyncio.sleep(0.1)
+            assert (await http.post(heard.url, content=b"2")).text == "ok"
+        assert heard.connections == 2
+
+    asyncio.run(asking())
+
+
+def test_an_attempt_that_was_sent_counts_whatever_becomes_of_the_next_one() -> None:
+    """The SDK tries again by itself, and tells of its last attempt only."""
+
+    async def asking() -> ModelError:
+        async def hang_up(_: str, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+            server.close()
+
+        async with serving(hang_up) as heard:
+            server = heard.server
+            source = ModelSource(Settings.model_validate({"base_url": heard.url}))
+            with pytest.raises(ModelError) as refused:
+                await source.ask(ASKED, _told)
+            await source.aclose()
+        assert len(heard.requests) == 1
+        return refused.value
+
+    def _told(text: str, *, billed: bool) -> None:
+        del text, billed  # another model would be asked
+
+    assert asyncio.run(asking()).billed
 
 
 def _never(text: str, *, billed: bool) -> None:

@@ -106,6 +106,7 @@ class Written:
                 started_at=START + at,
             )
         )
+        self.journal.flush()
 
     def turn(
         self,

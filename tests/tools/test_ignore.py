@@ -59,3 +59,14 @@ def test_rules_that_are_kept_are_read_once(tmp_path: Path) -> None:
     assert [one.path for one in first] == [".gitignore"]
     assert [one.path for one in walk(tmp_path, default_rules(), rules=kept)] == [".gitignore"]
     assert len(walk(tmp_path, default_rules(), rules="own")) == 2
+
+
+def test_more_rules_than_re2_takes_at_once_hold_all_the_same(tmp_path: Path) -> None:
+    rules = "".join(f"a{n}*b{n}*c*\n" for n in range(1500))
+    (tmp_path / ".gitignore").write_text(rules)
+    for name in ("a7_b7_c", "a7_b8_c"):
+        (tmp_path / name).touch()
+    assert [f.path for f in walk(tmp_path, default_rules(), rules="own")] == [
+        ".gitignore",
+        "a7_b8_c",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -110,3 +111,21 @@ def test_a_note_that_does_not_hold_is_none(source: Path, tmp_path: Path, harm: s
     again = open_workspace(tmp_path / "run")
     assert opened_by(again.tree_hash) >= {"one", "two", "three"}
     assert again.tree_hash() == made.tree_hash()
+
+
+def test_where_anybody_can_set_the_time_of_a_change_nothing_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on sshfs or FAT, where there is but one time of a file."""
+    (tmp_path / "f").write_text("x")
+    mark = mark_of((tmp_path / "f").stat())
+    known = {"f": FileState("100644", hashlib.sha256(b"x").hexdigest(), 1)}
+    real = Path.stat
+
+    def one_time(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        status = real(path, follow_symlinks=follow_symlinks)
+        times = {"st_ctime_ns": status.st_mtime_ns, "st_mtime_ns": status.st_mtime_ns}
+        return os.stat_result(tuple(status), times)
+
+    monkeypatch.setattr(Path, "stat", one_time)
+    assert note(tmp_path, known, {"f": mark}, mark.time + 1) == noted(tmp_path, known) == {}
