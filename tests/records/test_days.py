@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, timedelta
@@ -19,7 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from crews.records import audit, days, inbox, ledger
 from crews.records.days import DayRow, day_of
@@ -119,34 +118,6 @@ def test_what_a_death_cut_off_counts_against_the_day_and_what_was_refused_does_n
     assert spent(store).money == 0
 
 
-def test_a_turn_counts_on_the_day_on_which_it_was_reserved(store: Store) -> None:
-    one, two = begun(store), begun(store)
-    ledger.reserve(one, asked(90), DAY)
-    yesterday(store)
-    assert ledger.reserve(two, asked(100), DAY) is None
-    answer(Journal(store, one.run, one.epoch), 80)
-    assert spent(store).money == 0
-    (row,) = days.list_days(store)
-    assert (row.money, row.day < today(store)) == (80, True)
-    assert isinstance(ledger.reserve(one, asked(1, 1), DAY), Full)
-
-
-def test_so_it_does_for_the_owner_that_reserved_it(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal = begun(store)
-
-    def a_day_ago(_: Connection) -> float:
-        return time.time() - days.SECONDS
-
-    with monkeypatch.context() as before_midnight:
-        before_midnight.setattr(ledger, "clock", a_day_ago)
-        ledger.reserve(journal, asked(90), DAY)
-    answer(journal, 80)
-    (row,) = days.list_days(store)
-    assert (row.money, row.day < today(store)) == (80, True)
-
-
 @pytest.mark.parametrize("where", ["of this request", "of one that was made", "of one under way"])
 def test_an_unknown_price_passes_no_limit_of_a_day(store: Store, where: str) -> None:
     one, two = begun(store), begun(store)
@@ -161,14 +132,6 @@ def test_an_unknown_price_passes_no_limit_of_a_day(store: Store, where: str) -> 
     wall = ledger.reserve(two, asked(price), DAY)
     assert isinstance(wall, Wall)
     assert "price of a model is not known" in wall.breach.message
-
-
-def test_where_nobody_is_asked_the_day_costs_nothing(store: Store) -> None:
-    journal = begun(store)
-    assert ledger.reserve(journal, asked(900, model=""), DAY) is None
-    answer(journal, 900)
-    assert ledger.reserve(journal, asked(100, 1), DAY) is None
-    assert spent(store).money == 0
 
 
 def move(journal: Journal, was: Decimal, to: Decimal | None, review: str = "r") -> bool:
