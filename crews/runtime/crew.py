@@ -7,6 +7,7 @@ disk. What it would do around them is switched off where it fails open or pays t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import threading
@@ -53,8 +54,12 @@ def quiet(storage: Path) -> None:
             os.environ[_NO_DOTENV] = before
 
 
-def load(storage: Path) -> None:
-    """Have everything of CrewAI there that a run needs. Runs that begin at once in one process may all ask for it."""
+def load(storage: Path, *, for_good: bool = False) -> None:
+    """Have everything of CrewAI there that a run needs. Runs that begin at once in one process may all ask for it.
+
+    `for_good`: the process is there for runs alone. What it has loaded, half a million objects, is then not looked
+    through for garbage again, which takes as long as several runs.
+    """
     with _loading:  # what it changes of the environment meanwhile, one alone can put back
         quiet(storage)
         _cached("agent", _loop_agent)
@@ -62,6 +67,8 @@ def load(storage: Path) -> None:
         importlib.import_module("crewai.task")
         _let_go_of_tasks()
         _look_for_no_files()
+        if for_good and not _loaded.is_set():
+            gc.freeze()
         _loaded.set()
 
 

@@ -77,8 +77,8 @@ class Tasking:
         finally:
             for wait in waits:
                 wait.cancel()
-        storage = self._scene.settings.home / "crewai"
-        await asyncio.to_thread(crew.load, storage)
+        storage, solo = self._scene.settings.home / "crewai", self._scene.shift.solo
+        await asyncio.to_thread(crew.load, storage, for_good=not solo)
 
     async def _kick_off(self) -> ThreadRow:
         team = self._scene.team

@@ -6,8 +6,11 @@ import asyncio
 import gc
 import importlib
 import os
+import threading
 import time
+import uuid
 from pathlib import Path
+from typing import Any, cast
 from weakref import ReferenceType, ref
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from crews.errors import StopRun, Waiting
 from crews.runtime import crew
 from crews.teams.spec import AgentSpec
+from tests.records.builders import child
 
 SPEC = AgentSpec(name="ann", role="Ann", goal="Do {it}", backstory="Did {that}")
 
@@ -54,6 +58,34 @@ def test_runs_that_begin_at_once_load_it_one_after_the_other(
     asyncio.run(begin())
     assert crew.is_loaded()
     assert "PYTHON_DOTENV_DISABLED" not in os.environ
+
+
+@pytest.mark.parametrize("for_good", [True, False])
+def test_only_a_process_that_is_there_for_runs_keeps_it_for_good(for_good: bool) -> None:
+    code = (
+        "import gc; from pathlib import Path; from crews.runtime import crew; "
+        f"crew.load(Path('storage'), for_good={for_good}); print(gc.get_freeze_count())"
+    )
+    done = child(code)
+    kept = int(done.communicate()[0].split()[-1])
+    assert kept > 100_000 if for_good else kept == 0
+
+
+def test_files_that_crewai_does_not_keep_are_looked_for_without_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew.load(tmp_path)
+
+    async def look() -> object:
+        from crewai.utilities.file_store import get_all_files  # pyright: ignore[reportUnknownVariableType] - of files
+
+        return cast("Any", get_all_files)(uuid.uuid4(), uuid.uuid4())
+
+    def refuse(thread: threading.Thread) -> None:
+        raise AssertionError(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert asyncio.run(look()) is None
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +173,10 @@ def test_signals_and_errors_come_through_and_nothing_runs_again(signal: BaseExce
 
 
 def test_a_run_that_waits_is_held_by_nothing(tmp_path: Path) -> None:
+    """But the first of a process, which CrewAI keeps."""
     crew.load(tmp_path)
+    agent = crew.make_agent(SPEC, fine)
+    asyncio.run(crew.kick_off("first", [agent], [crew.make_task("do", "x", agent)]))
 
     class Held:
         """What a run holds."""
