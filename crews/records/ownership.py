@@ -52,8 +52,8 @@ class Ownership:
         self._seen: Seen | None = None
         self._later: list[Later] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._lost = False
-        """Something that was to be written may not have been, though this process went on from it."""
+        self._lost: BaseException | None = None
+        """What broke a transaction with something in it that this process has gone on from already."""
 
     @contextmanager
     def writing(self, *, leaving: bool = False) -> Generator[Connection]:
@@ -70,8 +70,9 @@ class Ownership:
         if self._lost and not leaving:
             raise StoreError(
                 f"a transaction of run {self.run} broke, and what it held may be lost",
+                transient=isinstance(self._lost, StoreError) and self._lost.transient,
                 hint="resume the run: it goes on from what the journal holds",
-            )
+            ) from self._lost
         waiting, self._later = self._later, []
         again = waiting
         try:
@@ -83,9 +84,10 @@ class Ownership:
                 again = waiting
                 yield connection
                 again = []  # the commit may have kept it whatever is said of it
-        except BaseException:
+        except BaseException as error:
             self._seen, self._later = None, [*again, *self._later]
-            self._lost = self._lost or len(again) < len(waiting)
+            if len(again) < len(waiting):
+                self._lost = self._lost or error
             raise
         self._written(waiting)
 

@@ -265,7 +265,7 @@ def test_a_budget_that_cannot_be_recorded_is_not_spent() -> None:
         undo: list[Callable[[], None]] = []
 
         def listen(event: Event) -> None:
-            if event.kind == "thread_started" and not undo:
+            if event.kind == "run_started" and not undo:
                 undo.append(full(stage, "spend", "INSERT"))
 
         with pytest.raises(CrewsError, match="disk is full"):
