@@ -57,19 +57,38 @@ def quiet(storage: Path) -> None:
 def load(storage: Path, *, for_good: bool = False) -> None:
     """Have everything of CrewAI there that a run needs. Runs that begin at once in one process may all ask for it.
 
-    `for_good`: the process is there for runs alone. What it has loaded, half a million objects, is then not looked
-    through for garbage again, which takes as long as several runs.
+    `for_good`: the process is there for runs alone: what it has loaded is never looked through for garbage again.
     """
     with _loading:  # what it changes of the environment meanwhile, one alone can put back
-        quiet(storage)
-        _cached("agent", _loop_agent)
-        _cached("crew", _unkept_crew)
-        importlib.import_module("crewai.task")
-        _let_go_of_tasks()
-        _look_for_no_files()
-        if for_good and not _loaded.is_set():
-            gc.freeze()
+        if _loaded.is_set():
+            return
+        with _uncollected(for_good=for_good):
+            quiet(storage)
+            _cached("agent", _loop_agent)
+            _cached("crew", _unkept_crew)
+            importlib.import_module("crewai.task")
+            _let_go_of_tasks()
+            _look_for_no_files()
         _loaded.set()
+
+
+@contextmanager
+def _uncollected(*, for_good: bool) -> Generator[None]:
+    """Half a million objects come to stay: to look through them takes as long as several runs, so it is done once.
+
+    Else it is done each time that a quarter has come, and once more in the middle of a run.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        if for_good:
+            gc.freeze()
+        elif enabled:
+            gc.collect()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _let_go_of_tasks() -> None:
