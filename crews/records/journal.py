@@ -82,7 +82,7 @@ class Journal(Ownership):
             worked: Seconds of working time in this activation.
             summary: The team's own words; None: as they are.
         """
-        with self.writing(leaving=True) as connection:
+        with self.writing(leaving=status != "completed") as connection:
             return leave(
                 connection, self.run, status, reason=reason, exit_code=exit_code, worked=worked, summary=summary,
             )  # fmt: skip

@@ -110,6 +110,8 @@ def test_who_may_have_lost_something_writes_nothing_more_but_that_it_leaves(
         journal.flush()
     with pytest.raises(StoreError, match="may be lost"):
         journal.set_run(summary="x")
+    with pytest.raises(StoreError, match="may be lost"):
+        journal.release("completed")
     assert kept(store) == ("proposed", 0)
     journal.release("failed")
     assert journal.row().status == "failed"
