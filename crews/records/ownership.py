@@ -8,16 +8,17 @@ read as they will be; everybody else learns of them once they are written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from loguru import logger
 from sqlalchemy import Connection
 
 from crews.errors import Fenced, StoreError
 from crews.records import prepared
-from crews.records.rows import CallRow, ThreadRow
+from crews.records.rows import CallRow, ThreadRow, row_as
 from crews.records.seen import Seen
 from crews.records.store import Store
 
@@ -67,36 +68,73 @@ class Ownership:
             StoreError: as for `Store.writing`; after one that took with it what was to be written later, always:
                 the run goes on from what the journal holds.
         """
-        if self._lost and not leaving:
-            raise StoreError(
-                f"a transaction of run {self.run} broke, and what it held may be lost",
-                transient=isinstance(self._lost, StoreError) and self._lost.transient,
-                hint="resume the run: it goes on from what the journal holds",
-            ) from self._lost
-        waiting, self._later = self._later, []
-        again = waiting
+        if not leaving:
+            self._check_whole()
+        waiting, self._later, begun, tried = self._later, [], False, False
         try:
             with self.store.writing() as connection:
                 self._seen = self._own(connection)
-                again = []  # what cannot be written must not stand in the way of letting go
+                begun = True
                 for one in waiting:
                     one.write(connection)
-                again = waiting
+                begun = False
                 yield connection
-                again = []  # the commit may have kept it whatever is said of it
+                tried = True  # the commit may have kept it whatever is said of it
         except BaseException as error:
-            self._seen, self._later = None, [*again, *self._later]
-            if len(again) < len(waiting):
-                self._lost = self._lost or error
+            self._seen = None
+            if begun or (tried and not self._is_known(waiting)):
+                # What nobody can write, or nobody knows to be written, must not be gone on from, nor be in the way.
+                self._lost, self._later = self._lost or error, []
+            elif not tried:
+                self._later = [*waiting, *self._later]
             raise
         self._written(waiting)
+
+    def _is_known(self, waiting: Sequence[Later]) -> bool:
+        """Can it be told whether a transaction was kept that broke at its end? What was not waits again."""
+        if not waiting:
+            return True
+        try:
+            kept = self._as_kept(waiting[-1]) == waiting[-1].row
+        except StoreError:
+            return False
+        if kept:
+            self._written(waiting)
+        else:
+            self._later = [*waiting, *self._later]
+        return True
+
+    def _as_kept(self, later: Later) -> CallRow | ThreadRow | None:
+        row = later.row
+        key: dict[str, Any] = {"b_run": self.run, "b_path": row.path}
+        if isinstance(row, ThreadRow):
+            found = self.store.look(prepared.THREAD, key).first()
+            return None if found is None else row_as(ThreadRow, found)
+        found = self.store.look(prepared.CALL, {**key, "b_turn": row.turn, "b_place": row.place})
+        return None if found.first() is None else row_as(CallRow, found.first())
+
+    def _check_whole(self) -> None:
+        """Raise StoreError if something that this process has gone on from may be lost."""
+        if (why := self._lost) is None:
+            return
+        known = isinstance(why, StoreError)
+        raise StoreError(
+            f"a transaction of run {self.run} broke, and what it held may be lost: "
+            f"{why.what if known else repr(why)}",
+            transient=known and why.transient,
+            hint=(why.hint if known else "")
+            or "resume the run: it goes on from what the journal holds",
+        ) from why
 
     def _written(self, written: Iterable[Later]) -> None:
         if self._timer is not None and not self._later:
             self._timer.cancel()
             self._timer = None
         for one in written:
-            one.told()
+            try:
+                one.told()
+            except Exception:  # noqa: BLE001 - it is written all the same
+                logger.exception("a listener broke at {}", one.key)
 
     def _own(self, connection: Connection) -> Seen:
         mine = {"b_run": self.run, "b_epoch": self.epoch}
@@ -110,6 +148,7 @@ class Ownership:
 
     def _write_later(self, later: Later) -> None:
         """Write it with what comes next, or soon, if nothing does."""
+        self._check_whole()
         self._later.append(later)
         if self._timer is None:
             try:
@@ -133,6 +172,7 @@ class Ownership:
 
     def _ahead(self, calls: Iterable[CallRow]) -> tuple[CallRow, ...]:
         """Calls as they will be."""
+        self._check_whole()
         if not self._later:
             return tuple(calls)
         newer = {one.key: one.row for one in self._later if isinstance(one.row, CallRow)}
@@ -140,6 +180,7 @@ class Ownership:
 
     def _threads_ahead(self, threads: Iterable[ThreadRow]) -> tuple[ThreadRow, ...]:
         """Threads as they will be, and those that will have begun."""
+        self._check_whole()
         newer = {one.key: one.row for one in self._later if isinstance(one.row, ThreadRow)}
         return tuple(({row.path: row for row in threads} | newer).values())
 

@@ -131,7 +131,7 @@ def _meaning(error: Exception, *, sent: bool) -> Exception | None:
     import anthropic
 
     match error:
-        case anthropic.AuthenticationError() | anthropic.PermissionDeniedError():
+        case anthropic.AuthenticationError() | anthropic.PermissionDeniedError() if not sent:
             return ModelAuthError(
                 f"the model's endpoint refused the key: {_short(error)}",
                 hint="check ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is set)",

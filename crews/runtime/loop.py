@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from crews.errors import StopRun, Waiting
+from crews.errors import StopRun, StoreError, Waiting
 from crews.records import ledger
 from crews.records.ledger import Asked
 from crews.records.questions import Brief
@@ -61,7 +62,8 @@ class Loop:
             try:
                 return await self._work(talk)
             except BaseException:
-                with clock.writing(path) as worked:
+                # What broke it off matters more than whether that can be counted.
+                with suppress(StoreError), clock.writing(path) as worked:
                     self.scene.journal.add_working_time(path, worked)
                 raise
 

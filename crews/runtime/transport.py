@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import aiohttp
 import httpx2
@@ -126,6 +127,10 @@ def _known(error: Exception, request: httpx2.Request) -> Exception:
 class _Connector(aiohttp.TCPConnector):
     """Makes connections, and keeps those on which nothing comes that nobody asked for."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)  # pyright: ignore[reportUnknownMemberType] - of sockets' addresses
+        self._used = WeakSet[asyncio.Transport]()
+
     async def connect(
         self,
         req: ClientRequest,
@@ -135,7 +140,11 @@ class _Connector(aiohttp.TCPConnector):
         """A connection; what has come on one since its last answer would be taken for the next one."""
         while True:
             made = await super().connect(req, traces, timeout)
-            if made.protocol is None or not made.protocol.should_close:
+            by, heard = made.transport, made.protocol
+            if by is None or heard is None:
+                return made
+            if not (by in self._used and heard.should_close):
+                self._used.add(by)
                 return made
             made.close()
 

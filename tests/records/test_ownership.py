@@ -96,25 +96,62 @@ def test_a_transaction_that_breaks_takes_nothing_with_it(store: Store) -> None:
     assert kept(store) == ("done", 1)
 
 
-def test_who_may_have_lost_something_writes_nothing_more_but_that_it_leaves(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept_it", [True, False])
+def test_what_a_broken_commit_has_kept_is_found_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch, kept_it: bool
 ) -> None:
-    journal = begun(store)
-    later(journal)
-
-    def broken(_: Connection) -> None:
+    def broken(connection: Connection) -> None:
+        if kept_it:
+            connection.commit()
         raise StoreError("the server has gone")
 
+    journal, told = begun(store), list[CallRow]()
+    row = later(journal, told=told.append)
     with monkeypatch.context() as away, pytest.raises(StoreError, match="gone"):
         away.setattr(store, "sealing", broken)
         journal.flush()
-    with pytest.raises(StoreError, match="may be lost"):
-        journal.set_run(summary="x")
-    with pytest.raises(StoreError, match="may be lost"):
-        journal.release("completed")
-    assert kept(store) == ("proposed", 0)
+    assert kept(store) == (("done", 1) if kept_it else ("proposed", 0))
+    journal.flush()
+    assert kept(store) == ("done", 1)
+    assert told == [row]
+
+
+def test_who_may_have_lost_something_does_nothing_more_but_leave(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise StoreError("the server has gone", transient=True, hint="bring it back")
+
+    journal = begun(store)
+    later(journal)
+    with monkeypatch.context() as away, pytest.raises(StoreError, match="gone"):
+        away.setattr(store, "sealing", gone)
+        away.setattr(store, "look", gone)
+        journal.flush()
+    acts: list[Callable[[], object]] = [
+        journal.threads,
+        journal.calls,
+        lambda: later(journal),
+        lambda: journal.set_run(summary="x"),
+        lambda: journal.release("completed"),
+    ]
+    for act in acts:
+        with pytest.raises(StoreError, match="may be lost: the server has gone") as refused:
+            act()
+        assert (refused.value.transient, refused.value.hint) == (True, "bring it back")
     journal.release("failed")
     assert journal.row().status == "failed"
+    assert kept(store) == ("proposed", 0)
+
+
+def test_who_breaks_at_what_he_is_told_breaks_nothing(store: Store) -> None:
+    def break_down(_: CallRow) -> None:
+        raise ZeroDivisionError
+
+    journal = begun(store)
+    later(journal, told=break_down)
+    journal.flush()
+    assert kept(store) == ("done", 1)
 
 
 def test_what_cannot_be_written_does_not_keep_its_owner_from_leaving(store: Store) -> None:

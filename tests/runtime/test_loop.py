@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.engine import Engine
 
 from crews import Event
-from crews.errors import ModelAuthError
+from crews.errors import ModelAuthError, StoreError
+from crews.records.journal import Journal
 from crews.records.store import open_store
 from crews.records.tables import calls
 from tests.stories.players import (
@@ -24,6 +25,7 @@ from tests.stories.players import (
     hand_over,
     plan,
     played,
+    rule,
     step,
     team,
 )
@@ -82,6 +84,19 @@ def test_no_model_learns_of_a_look_that_is_not_written() -> None:
     with staged(brain) as stage:
         assert stage.run().status == "completed"
     assert written == ["done", "done", "done"]
+
+
+def test_time_that_cannot_be_counted_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise StoreError("the server has gone")
+
+    with staged(
+        story(LOOK, hand_over()), team(rules=[rule("ask-it", "ask", tool="list_files")])
+    ) as stage:
+        with monkeypatch.context() as away:
+            away.setattr(Journal, "add_working_time", gone)
+            assert stage.run().status == "waiting"
+        assert stage.go_on("approve").status == "completed"
 
 
 # -- growth ---------------------------------------------------------------------------------------

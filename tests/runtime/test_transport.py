@@ -176,6 +176,29 @@ def test_what_comes_unasked_is_nobodys_answer() -> None:
     asyncio.run(asking())
 
 
+def test_who_speaks_before_he_is_asked_is_heard_once() -> None:
+    """A gateway that is too busy says so as soon as there is a connection, over TLS with the handshake's end."""
+    busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno"
+
+    async def asking() -> None:
+        made = 0
+
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal made
+            made += 1
+            writer.write(busy)
+            await reader.read(1)
+            writer.close()
+
+        server = await asyncio.start_server(speak, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, client() as http:
+            answer = await http.post(f"http://127.0.0.1:{port}", content=b"1")
+        assert (answer.status_code, made) == (503, 1)
+
+    asyncio.run(asking())
+
+
 def test_an_attempt_that_was_sent_counts_whatever_becomes_of_the_next_one() -> None:
     """The SDK tries again by itself, and tells of its last attempt only."""
 
