@@ -172,11 +172,8 @@ def test_signals_and_errors_come_through_and_nothing_runs_again(signal: BaseExce
     assert runs == [1]
 
 
-def test_a_run_that_waits_is_held_by_nothing(tmp_path: Path) -> None:
-    """But the first of a process, which CrewAI keeps."""
+def test_of_runs_that_wait_crewai_keeps_one_at_most(tmp_path: Path) -> None:
     crew.load(tmp_path)
-    agent = crew.make_agent(SPEC, fine)
-    asyncio.run(crew.kick_off("first", [agent], [crew.make_task("do", "x", agent)]))
 
     class Held:
         """What a run holds."""
@@ -193,9 +190,9 @@ def test_a_run_that_waits_is_held_by_nothing(tmp_path: Path) -> None:
             await crew.kick_off("team", [agent], [crew.make_task("do", "x", agent)])
         return left
 
-    left = asyncio.run(wait_for_a_human())
+    left = [asyncio.run(wait_for_a_human()) for _ in range(5)]
     gc.collect()
-    assert left() is None
+    assert sum(one() is not None for one in left) <= 1
 
 
 def test_a_crew_runs_its_tasks_in_order_each_by_its_own_agent() -> None:
