@@ -19,6 +19,7 @@ from crews.records import audit
 from crews.records.inbox import list_reviews
 from crews.records.rows import RunRow
 from crews.records.runs import get_run
+from crews.records.store import FROZEN
 from crews.records.tail import Tail
 from crews.records.workers import living
 from tests.stories.chaos import Storm
@@ -73,7 +74,8 @@ def test_what_a_frozen_and_a_killed_worker_lose_is_taken_over_once(
     }
     began = time.monotonic()
     wait_for(lambda: all(get_run(storm.store, r).epoch > epoch for r, epoch in lost.items()))
-    assert time.monotonic() - began < TAKEOVER
+    # Who was frozen in the middle of a transaction holds Postgres's lock for so long.
+    assert time.monotonic() - began < TAKEOVER + (FROZEN if workers > 2 else 0)
 
     frozen.send(signal.SIGCONT)
     # Whoever is asked what has become of an effect makes sure first that nobody is still about to make it.
