@@ -15,7 +15,7 @@ from crews.records import audit, days, prepared, reservations, steps
 from crews.records.kept import read
 from crews.records.leaving import leave
 from crews.records.ownership import Later, Ownership, nobody
-from crews.records.reservations import Key
+from crews.records.reservations import Key, Reserved
 from crews.records.rows import (
     CallRow,
     HandOver,
@@ -27,7 +27,6 @@ from crews.records.rows import (
     row_as,
 )
 from crews.records.runs import get_run, list_threads
-from crews.records.seen import Reserved
 from crews.records.steps import Step
 from crews.records.store import Store, dump
 from crews.records.tables import runs, threads, turns
@@ -127,7 +126,7 @@ class Journal(Ownership):
             body: dict[str, JsonValue] = {"thread": row.path, "agent": row.agent, "kind": row.kind}
             audit.append(connection, self.run, "thread_started", body)
 
-        self._write_later(Later(row.path, row, write, told))
+        self._write_later(Later(row.path, row, write, partial(self.thread, row.path), told))
 
     def set_thread(self, path: str, **values: Any) -> None:
         """Change columns of a thread."""
@@ -165,7 +164,7 @@ class Journal(Ownership):
 
         worked_in = row.working_seconds + worked[1]
         ended = replace(row, **now, working_seconds=worked_in)
-        self._write_later(Later(path, ended, write, told))
+        self._write_later(Later(path, ended, write, partial(self.thread, path), told))
 
     def add_working_time(self, path: str, worked: tuple[float, float]) -> None:
         """Write down work that is in no row yet: seconds of the run, of the thread."""
@@ -257,7 +256,8 @@ class Journal(Ownership):
         """
         now = replace(call, **values, epoch=self.epoch)
         write = partial(self._change, call=call, taken=taken, values=values)
-        self._write_later(Later(call.address, now, write, partial(told, now)))
+        kept = partial(self.call, call.path, call.turn, call.place)
+        self._write_later(Later(call.address, now, write, kept, partial(told, now)))
         return now
 
     def _change(

@@ -15,9 +15,8 @@ from sqlalchemy import Connection, func, select
 
 from crews.records import days, prepared, reservations
 from crews.records.journal import Journal, count_work
-from crews.records.reservations import Held, Key
+from crews.records.reservations import Held, Key, Reserved
 from crews.records.rows import Budget, RunRow, ThreadRow, dollars
-from crews.records.seen import Reserved
 from crews.records.tables import spend
 from crews.records.workers import alive, clock
 from crews.safety.budget import Breach, Spent, breach

@@ -11,14 +11,13 @@ import asyncio
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from loguru import logger
 from sqlalchemy import Connection
 
 from crews.errors import Fenced, StoreError
 from crews.records import prepared
-from crews.records.rows import CallRow, ThreadRow, row_as
+from crews.records.rows import CallRow, ThreadRow
 from crews.records.seen import Seen
 from crews.records.store import Store
 
@@ -39,6 +38,8 @@ class Later:
     row: CallRow | ThreadRow
     """As it will be."""
     write: Callable[[Connection], None]
+    kept: Callable[[], CallRow | ThreadRow | None]
+    """Reads the row."""
     told: Callable[[], None]
     """Called once it is written."""
 
@@ -95,7 +96,7 @@ class Ownership:
         if not waiting:
             return True
         try:
-            kept = self._as_kept(waiting[-1]) == waiting[-1].row
+            kept = waiting[-1].kept() == waiting[-1].row
         except StoreError:
             return False
         if kept:
@@ -103,15 +104,6 @@ class Ownership:
         else:
             self._later = [*waiting, *self._later]
         return True
-
-    def _as_kept(self, later: Later) -> CallRow | ThreadRow | None:
-        row = later.row
-        key: dict[str, Any] = {"b_run": self.run, "b_path": row.path}
-        if isinstance(row, ThreadRow):
-            found = self.store.look(prepared.THREAD, key).first()
-            return None if found is None else row_as(ThreadRow, found)
-        found = self.store.look(prepared.CALL, {**key, "b_turn": row.turn, "b_place": row.place})
-        return None if found.first() is None else row_as(CallRow, found.first())
 
     def _check_whole(self) -> None:
         """Raise StoreError if something that this process has gone on from may be lost."""

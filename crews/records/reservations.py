@@ -91,6 +91,17 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a reservation was made for."""
+
+    team: str
+    model: str
+    """Empty: a tape answers."""
+    at: float
+    """Seconds since the epoch, by the database's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """A request, with all attempts at it, that was set aside and not settled."""
 

@@ -29,14 +29,3 @@ class Seen:
     def is_fresh(self) -> bool:
         """Is it young enough for what others change too?"""
         return time.monotonic() - self.at < FRESH
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """What a reservation was made for."""
-
-    team: str
-    model: str
-    """Empty: a tape answers."""
-    at: float
-    """Seconds since the epoch, by the database's clock."""

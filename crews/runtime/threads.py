@@ -49,8 +49,7 @@ def open_thread(
 
     `label`: what the one who begins it has read. `bounds`: what its plan grants, if less than the agent has.
     """
-    found = scene.journal.thread(path)
-    if found is not None:
+    if (found := scene.journal.thread(path)) is not None:
         return found
     row = ThreadRow(
         run=scene.journal.run,

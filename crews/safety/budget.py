@@ -29,10 +29,6 @@ def described(kind: Kind, amount: Amount) -> str:
     return f"${amount:,}" if kind == "money" else f"{amount:,} {_UNITS[kind]}"
 
 
-def _is_amount(amount: Amount) -> bool:
-    return math.isfinite(amount) and amount >= 0
-
-
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What was used, or is about to be. Nothing is negative; the units are those of `Limits`."""
@@ -45,13 +41,9 @@ class Spent:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        counts = 0 <= self.tokens < math.inf and 0 <= self.turns < math.inf
-        others = 0 <= self.calls < math.inf and 0 <= self.wall_seconds < math.inf
-        if counts and others and (self.money is None or _is_amount(self.money)):
-            return
         for kind in KINDS:
             amount = self.of(kind)
-            if amount is not None and not _is_amount(amount):
+            if amount is not None and not (math.isfinite(amount) and amount >= 0):
                 raise ValueError(f"Spent {_UNITS[kind]} must be a number from 0 on, not {amount}.")
 
     def of(self, kind: Kind) -> Amount | None:

@@ -212,10 +212,7 @@ class Redactor:
     def _cut(self, text: str, spots: Iterable[Spot]) -> str:
         parts: list[str] = []
         end = 0
-        found = sorted(spots, key=lambda spot: (spot.start, -spot.end))
-        if not found:
-            return text
-        for spot in found:
+        for spot in sorted(spots, key=lambda spot: (spot.start, -spot.end)):
             if spot.start >= end:
                 parts += [text[end : spot.start], self._labels[spot.name]]
                 end = spot.end

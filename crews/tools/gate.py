@@ -2,7 +2,7 @@
 
 A call moves: proposed -> (waiting) -> started -> done | failed | denied | unknown. Each state is committed
 before the next thing happens, so that a new owner of the run goes on at the exact call. An `inner` look is no thing
-that happens: no model learns of it before it is committed as a whole, with the reservation of the next request.
+that happens: nobody learns what it saw before it is committed as a whole, with what the run writes next.
 
 What has no key happens at most once: a call that a dead owner had started goes to a human, unless it can be
 seen, or does not matter, whether it happened. A `keyed` tool is simply run again, under the same key.

@@ -19,6 +19,13 @@ def a_day_ago(_: Connection) -> float:
     return time.time() - days.SECONDS
 
 
+def spent_before(store: Store) -> int:
+    """What was spent on the only day there is, which is over."""
+    (row,) = days.list_days(store)
+    assert row.day < today(store)
+    return row.money
+
+
 def test_a_turn_counts_on_the_day_on_which_it_was_reserved(store: Store) -> None:
     one, two = begun(store), begun(store)
     ledger.reserve(one, asked(90), DAY)
@@ -26,8 +33,7 @@ def test_a_turn_counts_on_the_day_on_which_it_was_reserved(store: Store) -> None
     assert ledger.reserve(two, asked(100), DAY) is None
     answer(Journal(store, one.run, one.epoch), 80)
     assert spent(store).money == 0
-    (row,) = days.list_days(store)
-    assert (row.money, row.day < today(store)) == (80, True)
+    assert spent_before(store) == 80
     assert isinstance(ledger.reserve(one, asked(1, 1), DAY), Full)
 
 
@@ -35,13 +41,11 @@ def test_so_it_does_for_the_owner_that_reserved_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = begun(store)
-
     with monkeypatch.context() as before_midnight:
         before_midnight.setattr(ledger, "clock", a_day_ago)
         ledger.reserve(journal, asked(90), DAY)
     answer(journal, 80)
-    (row,) = days.list_days(store)
-    assert (row.money, row.day < today(store)) == (80, True)
+    assert spent_before(store) == 80
 
 
 def test_the_last_attempt_says_which_day_it_is(
